@@ -1,0 +1,111 @@
+"""The two small contracts behind which HDF5 and Parquet hide.
+
+``tests/traces/test_conformance.py`` is what they mean: a new format is finished when it passes.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+
+from .header import Header
+from .table import Block, Table
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened: begin, epoch, note, anomaly, exception or end."""
+
+    name: str
+    message: str = ""
+    iteration: int = -1
+    time_s: float = 0.0
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """The full values of one series in one iteration."""
+
+    iteration: int
+    series: int
+    values: NDArray[Any]
+
+
+@dataclass(frozen=True)
+class TensorEntry:
+    """Where a full tensor stands: what `TraceReader.read_tensor` takes."""
+
+    iteration: int
+    series: int
+    dtype: str
+    shape: tuple[int, ...]
+    location: tuple[int, ...] = ()
+
+
+class TraceWriter(Protocol):
+    """Appends to a new trace. Everything before the last `flush` survives a killed process.
+
+    Every method raises `TraceWriteError` when the storage refuses (disk full, ...); what was
+    flushed before stays readable.
+    """
+
+    def write_header(self, header: Header) -> None:
+        """Set or replace the header. The first call comes before the first `append`."""
+
+    def append(self, block: Block) -> None:
+        """Add a block; its statistics may have fewer series than the header, never more."""
+
+    def append_tensors(self, tensors: Sequence[Tensor]) -> None:
+        """Add full tensors."""
+
+    def append_events(self, events: Sequence[Event]) -> None:
+        """Add events."""
+
+    def flush(self) -> None:
+        """Make everything appended so far readable for other processes."""
+
+    def close(self) -> None:
+        """Flush and close; a second call does nothing."""
+
+
+class TraceReader(Protocol):
+    """Reads a trace, also one that is still being written or whose process was killed.
+
+    Every method raises `TraceFormatError` for damaged data. Nothing is read before it is asked for.
+    """
+
+    @property
+    def header(self) -> Header:
+        """The last complete header."""
+
+    @property
+    def n_iterations(self) -> int:
+        """Iterations that can be read."""
+
+    def iterations(self, start: int = 0, stop: int | None = None) -> Table:
+        """Rows ``start`` to ``stop`` of the iterations table."""
+
+    def read(
+        self, start: int = 0, stop: int | None = None, columns: Sequence[str] | None = None
+    ) -> Block:
+        """Rows ``start`` to ``stop`` with their statistics (all columns, or the named ones).
+
+        The statistics have as many series as the header.
+        """
+
+    def tensor_entries(self) -> Sequence[TensorEntry]:
+        """Every full tensor in the trace, in the order of writing."""
+
+    def read_tensor(self, entry: TensorEntry) -> NDArray[Any]:
+        """The values of one full tensor."""
+
+    def events(self) -> Sequence[Event]:
+        """Every event, in the order of writing."""
+
+    def refresh(self) -> None:
+        """See what was flushed since the trace was opened."""
+
+    def close(self) -> None:
+        """Release the file; a second call does nothing."""

@@ -1,0 +1,153 @@
+"""What a trace holds, declared once.
+
+The HDF5 datasets, the Arrow schema, validation and ``docs/format.md`` all derive from the
+tables below. Storage belongs to ``hdf5.py`` and ``parquet.py``; the header to ``header.py``.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+FORMAT_VERSION = 1
+
+HISTORY: tuple[tuple[int, str], ...] = (
+    (1, "header, iterations, statistics, tensors, events"),
+)
+
+
+class Phase(StrEnum):
+    """Where in one iteration a tensor comes into being, in execution order."""
+
+    INPUT = "input"
+    STATE = "state"
+    FORWARD = "forward"
+    LOSS = "loss"
+    BACKWARD = "backward"
+    UPDATE = "update"
+
+
+class Kind(StrEnum):
+    """Which tensor of a layer, of the batch or of the whole step a series follows."""
+
+    INPUT = "input"
+    LABEL = "label"
+    SAMPLE_WEIGHT = "sample_weight"
+    WEIGHT = "weight"
+    PREACTIVATION = "preactivation"
+    OUTPUT = "output"
+    LOSS = "loss"
+    METRIC = "metric"
+    OUTPUT_GRADIENT = "output_gradient"
+    PREACTIVATION_GRADIENT = "preactivation_gradient"
+    WEIGHT_GRADIENT = "weight_gradient"
+    WEIGHT_UPDATE = "weight_update"
+    STATE = "state"
+
+    @property
+    def phase(self) -> Phase:
+        """The phase of an iteration in which tensors of this kind come into being."""
+        return KINDS[self].phase
+
+
+@dataclass(frozen=True)
+class KindInfo:
+    """Phase and meaning of a kind."""
+
+    phase: Phase
+    meaning: str
+
+
+KINDS: dict[Kind, KindInfo] = {
+    Kind.INPUT: KindInfo(Phase.INPUT, "x of the batch, one series per input"),
+    Kind.LABEL: KindInfo(Phase.INPUT, "y of the batch, one series per target"),
+    Kind.SAMPLE_WEIGHT: KindInfo(Phase.INPUT, "sample weights of the batch"),
+    Kind.WEIGHT: KindInfo(Phase.STATE, "weight as the forward pass uses it, before the update"),
+    Kind.PREACTIVATION: KindInfo(Phase.FORWARD, "what a layer's built-in activation receives"),
+    Kind.OUTPUT: KindInfo(Phase.FORWARD, "what a layer returns (its activation)"),
+    Kind.LOSS: KindInfo(Phase.LOSS, "loss of this batch alone, before any loss scaling"),
+    Kind.METRIC: KindInfo(Phase.LOSS, "metric as the framework reports it after the batch"),
+    Kind.OUTPUT_GRADIENT: KindInfo(Phase.BACKWARD, "gradient of the loss by the output"),
+    Kind.PREACTIVATION_GRADIENT: KindInfo(
+        Phase.BACKWARD, "gradient of the loss by the preactivation"
+    ),
+    Kind.WEIGHT_GRADIENT: KindInfo(
+        Phase.BACKWARD, "gradient of the loss by a weight, as handed to the optimizer"
+    ),
+    Kind.WEIGHT_UPDATE: KindInfo(Phase.UPDATE, "weight after the step minus weight before it"),
+    Kind.STATE: KindInfo(Phase.UPDATE, "non-trainable state of a layer after the step"),
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table.
+
+    ``dtype`` is a NumPy dtype name, or ``"json"`` for a JSON value and ``"bytes"`` for raw
+    bytes. ``missing`` is the value that stands for "not recorded" (``None``: always there).
+    """
+
+    name: str
+    dtype: str
+    unit: str
+    meaning: str
+    missing: int | float | None = None
+
+    @property
+    def numpy_dtype(self) -> np.dtype[np.generic]:
+        """The NumPy dtype of a numeric column; TypeError for ``json`` and ``bytes``."""
+        return np.dtype(self.dtype)
+
+
+NAN = float("nan")
+
+ITERATIONS: tuple[Column, ...] = (
+    Column("iteration", "int64", "steps", "global training step, from 0"),
+    Column("epoch", "int64", "epochs", "epoch as the framework counts it, from 0"),
+    Column("batch", "int64", "steps", "batch within the epoch, from 0"),
+    Column("n_samples", "int64", "samples", "size of this batch", -1),
+    Column("loss", "float64", "loss", "loss of this batch alone (NaN also if not recorded)", NAN),
+    Column("learning_rate", "float64", "1", "learning rate of the first optimizer", NAN),
+    Column("loss_scale", "float64", "1", "factor of mixed-precision loss scaling, else 1", 1.0),
+    Column("n_nonfinite_series", "int64", "series", "series with a NaN or Inf in this iteration"),
+    Column("time_s", "float64", "s", "end of the iteration, since training began"),
+)
+
+STATISTICS: tuple[Column, ...] = (
+    Column("n", "int64", "elements", "elements of the tensor", -1),
+    Column("n_nan", "int64", "elements", "elements that are NaN", 0),
+    Column("n_posinf", "int64", "elements", "elements that are +Inf", 0),
+    Column("n_neginf", "int64", "elements", "elements that are -Inf", 0),
+    Column("n_zero", "int64", "elements", "elements that are exactly 0", 0),
+    Column("n_zero_units", "int64", "units", "units (last axis) that are 0 in the whole batch", -1),
+    Column("n_constant_units", "int64", "units", "units that are the same in the whole batch", -1),
+    Column("min", "float64", "value", "smallest finite value", NAN),
+    Column("max", "float64", "value", "largest finite value", NAN),
+    Column("mean", "float64", "value", "mean of the finite values", NAN),
+    Column("mean_abs", "float64", "value", "mean magnitude of the finite values", NAN),
+    Column("rms", "float64", "value", "root of the mean square of the finite values", NAN),
+    Column("checksum", "uint64", "bits", "order-independent checksum of the raw bits", 0),
+)
+
+TENSORS: tuple[Column, ...] = (
+    Column("iteration", "int64", "steps", "global training step"),
+    Column("series", "int64", "index", "index into the header's series"),
+    Column("dtype", "json", "", "NumPy dtype name of the values"),
+    Column("shape", "json", "", "list of the axes' lengths"),
+    Column("data", "bytes", "", "the values, little-endian, in C order"),
+)
+
+EVENTS: tuple[Column, ...] = (
+    Column("iteration", "int64", "steps", "global training step at which it happened, or -1", -1),
+    Column("time_s", "float64", "s", "since training began"),
+    Column("name", "json", "", "what happened: begin, epoch, note, anomaly, exception, end"),
+    Column("message", "json", "", "one sentence for a person"),
+    Column("details", "json", "", "an object of further facts"),
+)
+
+TABLES: dict[str, tuple[Column, ...]] = {
+    "iterations": ITERATIONS,
+    "statistics": STATISTICS,
+    "tensors": TENSORS,
+    "events": EVENTS,
+}
