@@ -5,6 +5,7 @@
     ├── TraceExistsError       (FileExistsError)    refusing to overwrite one
     ├── TraceFormatError       (ValueError)         not a trace, or a damaged one
     │   └── TraceVersionError                       written by a newer release
+    ├── TraceReadError         (OSError)            no permission to read it, ...
     ├── TraceWriteError        (OSError)            disk full, no permission, ...
     └── TraceLookupError       (LookupError)        no such layer, kind, tensor or iteration
 
@@ -31,6 +32,10 @@ class TraceFormatError(TraceError, ValueError):
 
 class TraceVersionError(TraceFormatError):
     """The trace was written in a format version that this release does not know."""
+
+
+class TraceReadError(TraceError, OSError):
+    """The trace is there, but the system does not let us read it."""
 
 
 class TraceWriteError(TraceError, OSError):

@@ -6,11 +6,12 @@ written again (more series seen, data summary complete); the last one counts.
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from .errors import TraceFormatError, TraceVersionError
 from .schema import FORMAT_VERSION, Kind
+from .seal import to_json
 
 
 @dataclass(frozen=True)
@@ -122,15 +123,21 @@ class Header:
         return None if series.layer is None else self.layers[series.layer]
 
     def to_json(self) -> str:
-        """One line of JSON, with the format version in front.
-
-        Values of foreign types (in a layer's config, say) are stored as their ``str``.
-        """
-        return json.dumps({"format_version": FORMAT_VERSION, **asdict(self)}, default=str)
+        """One line of JSON, with the format version in front."""
+        return to_json({"format_version": FORMAT_VERSION, **vars(self)})
 
 
 def header_from_json(text: str, source: str) -> Header:
-    """Read what `Header.to_json` wrote.
+    """Read what `Header.to_json` wrote; raises as `header_from_document` does."""
+    try:
+        document = json.loads(text)
+    except ValueError as error:
+        raise TraceFormatError(f"{source}: no trace header, not even JSON ({error})") from error
+    return header_from_document(document, source)
+
+
+def header_from_document(document: Mapping[str, Any], source: str) -> Header:
+    """Build a header from its parsed JSON.
 
     Unknown fields are ignored, so that later minor additions do not break this release.
 
@@ -139,27 +146,15 @@ def header_from_json(text: str, source: str) -> Header:
     TraceVersionError
         The format version is newer than this release reads.
     TraceFormatError
-        Not JSON, or not a header.
+        Not a header, or a damaged one.
     """
     try:
-        document = json.loads(text)
-        version = document["format_version"]
-    except (ValueError, TypeError, KeyError) as error:
-        raise TraceFormatError(
-            f"{source}: no trace header found; not a trace, or a damaged one"
-        ) from error
-    if not isinstance(version, int) or version < 1:
-        raise TraceFormatError(f"{source}: impossible format version {version!r}")
-    if version > FORMAT_VERSION:
-        raise TraceVersionError(
-            f"{source}: format version {version}, this release reads 1 to {FORMAT_VERSION}; "
-            "upgrade deeplocalize"
-        )
+        check_version(document["format_version"], source)
+    except (TypeError, KeyError) as error:
+        raise TraceFormatError(f"{source}: not a trace header, it has no version") from error
     try:
         values = _known(Header, document)
-        values["layers"] = tuple(
-            Layer(**_known(Layer, row)) for row in document.get("layers", ())
-        )
+        values["layers"] = tuple(Layer(**_known(Layer, row)) for row in document.get("layers", ()))
         values["series"] = tuple(_series(row) for row in document.get("series", ()))
         values["data"] = tuple(
             DataSummary(**{**_known(DataSummary, row), "role": Kind(row["role"])})
@@ -176,6 +171,25 @@ def header_from_json(text: str, source: str) -> Header:
         if series.layer is not None and not 0 <= series.layer < len(header.layers):
             raise TraceFormatError(f"{source}: a series names layer {series.layer}, unknown")
     return header
+
+
+def check_version(version: object, source: str) -> None:
+    """Refuse a format version that this release does not read.
+
+    Raises
+    ------
+    TraceVersionError
+        It is newer.
+    TraceFormatError
+        It is no version at all.
+    """
+    if not isinstance(version, int) or version < 1:
+        raise TraceFormatError(f"{source}: impossible format version {version!r}")
+    if version > FORMAT_VERSION:
+        raise TraceVersionError(
+            f"{source}: format version {version}, this release reads 1 to {FORMAT_VERSION}; "
+            "upgrade deeplocalize"
+        )
 
 
 def _series(row: Mapping[str, Any]) -> Series:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
+from .errors import TraceFormatError
 from .header import Header
 from .table import Block, Table
 
@@ -22,6 +23,20 @@ class Event:
     iteration: int = -1
     time_s: float = 0.0
     details: Mapping[str, Any] = field(default_factory=dict)
+
+    @staticmethod
+    def from_document(document: Mapping[str, Any], source: str) -> "Event":
+        """The event whose fields a JSON object holds; TraceFormatError if it does not."""
+        try:
+            return Event(
+                name=str(document["name"]),
+                message=str(document["message"]),
+                iteration=int(document["iteration"]),
+                time_s=float(document["time_s"]),
+                details=dict(document["details"]),
+            )
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise TraceFormatError(f"{source}: not an event: {document}") from error
 
 
 @dataclass(frozen=True)

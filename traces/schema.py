@@ -11,9 +11,7 @@ import numpy as np
 
 FORMAT_VERSION = 1
 
-HISTORY: tuple[tuple[int, str], ...] = (
-    (1, "header, iterations, statistics, tensors, events"),
-)
+HISTORY: tuple[tuple[int, str], ...] = ((1, "header, iterations, statistics, tensors, events"),)
 
 
 class Phase(StrEnum):

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .errors import TraceLookupError
 from .schema import ITERATIONS, STATISTICS, Column
 
 Array = NDArray[Any]
@@ -32,7 +33,9 @@ class Table:
             if values.dtype != declared[name].numpy_dtype:
                 raise ValueError(f"column {name!r}: {declared[name].dtype}, not {values.dtype}")
         if len({values.shape for values in columns.values()}) > 1:
-            raise ValueError(f"columns differ in shape: { {k: v.shape for k, v in columns.items()} }")
+            raise ValueError(
+                f"columns differ in shape: { {k: v.shape for k, v in columns.items()} }"
+            )
         self.schema = schema
         self._columns = dict(columns)
 
@@ -73,6 +76,26 @@ def empty_table(schema: tuple[Column, ...], shape: tuple[int, ...]) -> Table:
     )
 
 
+def selected(schema: tuple[Column, ...], names: Iterable[str] | None) -> tuple[Column, ...]:
+    """The named columns of a schema, in its order; all of them for None.
+
+    Raises
+    ------
+    TraceLookupError
+        A name that the schema lacks.
+    """
+    if names is None:
+        return schema
+    wanted = set(names)
+    unknown = wanted - {column.name for column in schema}
+    if unknown:
+        raise TraceLookupError(
+            f"no column {', '.join(sorted(unknown))}; there are "
+            + ", ".join(column.name for column in schema)
+        )
+    return tuple(column for column in schema if column.name in wanted)
+
+
 def concatenate(tables: Iterable[Table]) -> Table:
     """The rows of tables of the same columns, one after the other; ValueError for none."""
     parts = list(tables)
@@ -96,6 +119,32 @@ class Block:
     iterations: Table
     recorded: NDArray[np.int64]
     statistics: Table
+
+
+def check_block(block: Block, n_series: int, last_iteration: int) -> None:
+    """Refuse a block that cannot follow what a trace holds already.
+
+    Raises
+    ------
+    ValueError
+        Iterations that do not increase, statistics of an iteration that is not in the block,
+        more series than ``n_series``, or columns missing.
+    """
+    numbers = block.iterations["iteration"]
+    previous = np.concatenate(([last_iteration], numbers[:-1]))
+    if (numbers <= previous).any():
+        raise ValueError(f"iterations must increase: {numbers} after {last_iteration}")
+    if not np.isin(block.recorded, numbers).all() or (np.diff(block.recorded) <= 0).any():
+        raise ValueError(f"recorded must be increasing and within the block: {block.recorded}")
+    n_rows, width = block.statistics.shape
+    if n_rows != len(block.recorded) or width > n_series:
+        raise ValueError(
+            f"statistics of shape {block.statistics.shape} for {len(block.recorded)} recorded "
+            f"iterations and a header of {n_series} series"
+        )
+    for table in (block.iterations, block.statistics):
+        if set(table.names) != {column.name for column in table.schema}:
+            raise ValueError(f"a block to write needs every column, not {list(table.names)}")
 
 
 def empty_block(n_series: int, n_rows: int = 0) -> Block:

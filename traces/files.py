@@ -1,0 +1,89 @@
+"""Which format a path means, and what may be written or overwritten there."""
+
+from pathlib import Path
+
+from . import hdf5, parquet
+from .errors import TraceExistsError, TraceFormatError, TraceNotFoundError, TraceReadError
+from .interface import TraceReader, TraceWriter
+
+HDF5_SUFFIXES = (".h5", ".hdf5")
+PARQUET_SUFFIXES = (".parquet",)
+
+_HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_PARQUET_SIGNATURE = b"PAR1"
+
+
+def create_writer(path: str | Path, overwrite: bool = False) -> TraceWriter:
+    """A writer of a new trace: HDF5 for ``*.h5``, Parquet for ``*.parquet``.
+
+    The trace appears under its name with the first header; until then an older trace that is to
+    be overwritten stays.
+
+    Raises
+    ------
+    TraceExistsError
+        Something is there already; with ``overwrite``, something that is not a trace.
+    TraceFormatError
+        The suffix names no trace format.
+    TraceWriteError
+        The path cannot be written.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in HDF5_SUFFIXES + PARQUET_SUFFIXES:
+        raise TraceFormatError(
+            f"{path}: cannot tell the format of a new trace; end its name in "
+            f"{', '.join(HDF5_SUFFIXES)} (one file) or {PARQUET_SUFFIXES[0]} (a directory)"
+        )
+    format_module = hdf5 if suffix in HDF5_SUFFIXES else parquet
+    if _exists(path):
+        if not overwrite:
+            raise TraceExistsError(f"{path}: exists already; choose another name or overwrite=True")
+        if not format_module.is_trace(path):
+            raise TraceExistsError(
+                f"{path}: not overwritten, since it is not recognizably a trace of this format; "
+                "remove it yourself or choose another name"
+            )
+    return hdf5.Hdf5Writer(path) if format_module is hdf5 else parquet.ParquetWriter(path)
+
+
+def open_reader(path: str | Path) -> TraceReader:
+    """A reader of the trace at a path, whose format its content tells.
+
+    Raises
+    ------
+    TraceNotFoundError
+        There is nothing.
+    TraceReadError
+        The system does not let us read it.
+    TraceVersionError
+        It was written by a newer release.
+    TraceFormatError
+        It is not a trace, or it is damaged.
+    """
+    path = Path(path)
+    if not _exists(path):
+        raise TraceNotFoundError(f"{path}: no such trace")
+    if path.is_dir():
+        return parquet.ParquetReader(path)
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(_HDF5_SIGNATURE))
+    except OSError as error:
+        raise TraceReadError(f"{path}: cannot be read: {error.strerror}") from error
+    if start == _HDF5_SIGNATURE:
+        return hdf5.Hdf5Reader(path)
+    if not start:
+        raise TraceFormatError(f"{path}: an empty file, not a trace")
+    if start.startswith(_PARQUET_SIGNATURE):
+        raise TraceFormatError(
+            f"{path}: a single Parquet file; a Parquet trace is a directory *.parquet, open that"
+        )
+    raise TraceFormatError(f"{path}: not a trace (neither an HDF5 file nor a directory of Parquet)")
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError as error:
+        raise TraceReadError(f"{path}: cannot be read: {error.strerror}") from error
