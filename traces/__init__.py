@@ -1,1 +1,59 @@
-"""TODO."""
+"""The trace format: everything that recorder and analyzer share.
+
+`open_trace` reads a trace, `create_writer` starts one, `convert` changes its format.
+"""
+
+from .convert import convert
+from .errors import (
+    TraceError,
+    TraceExistsError,
+    TraceFormatError,
+    TraceLookupError,
+    TraceNotFoundError,
+    TraceReadError,
+    TraceVersionError,
+    TraceWriteError,
+)
+from .files import create_writer, open_reader
+from .header import DataSummary, Header, Layer, Series, Unrecorded
+from .interface import Event, Tensor, TensorEntry, TraceReader, TraceWriter
+from .schema import FORMAT_VERSION, ITERATIONS, STATISTICS, Column, Kind, Phase
+from .table import Block, Table, concatenate, empty_block, empty_table
+from .trace import Trace, open_trace
+
+__all__ = [
+    "FORMAT_VERSION",
+    "ITERATIONS",
+    "STATISTICS",
+    "Block",
+    "Column",
+    "DataSummary",
+    "Event",
+    "Header",
+    "Kind",
+    "Layer",
+    "Phase",
+    "Series",
+    "Table",
+    "Tensor",
+    "TensorEntry",
+    "Trace",
+    "TraceError",
+    "TraceExistsError",
+    "TraceFormatError",
+    "TraceLookupError",
+    "TraceNotFoundError",
+    "TraceReadError",
+    "TraceReader",
+    "TraceVersionError",
+    "TraceWriteError",
+    "TraceWriter",
+    "Unrecorded",
+    "concatenate",
+    "convert",
+    "create_writer",
+    "empty_block",
+    "empty_table",
+    "open_reader",
+    "open_trace",
+]

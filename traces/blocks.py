@@ -37,7 +37,7 @@ def columns_of(block: Block) -> dict[str, NDArray[Any]]:
 
 def crc(values: NDArray[Any]) -> int:
     """The CRC-32 of an array's bytes, in C order."""
-    return zlib.crc32(np.ascontiguousarray(values).reshape(-1).view(np.uint8))
+    return zlib.crc32(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
 
 
 def index_row(block: Block, end_iterations: int, end_recorded: int) -> NDArray[np.int64]:
@@ -84,7 +84,8 @@ class BlockIndex:
     @property
     def n_cells(self) -> int:
         """Recorded rows times series, summed over the blocks: what the file must hold at least."""
-        return sum(int(n) * int(m) for n, m in zip(np.diff(self._ends[:, 1]), self._widths))
+        rows = np.diff(self._ends[:, 1]).tolist()
+        return sum(n * width for n, width in zip(rows, self._widths.tolist(), strict=True))
 
     def covering(self, start: int, stop: int) -> range:
         """The blocks that hold rows ``start`` to ``stop`` of the iterations table."""

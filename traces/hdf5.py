@@ -18,13 +18,13 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from .blocks import COLUMNS, N_FIELDS, BlockIndex, columns_of, crc, index_row, with_checksum
+from .blocks import N_FIELDS, BlockIndex, columns_of, crc, index_row, with_checksum
 from .errors import TraceError, TraceFormatError, TraceReadError, TraceWriteError
 from .header import Header, check_version, header_from_document
 from .interface import Event, Tensor, TensorEntry
 from .schema import FORMAT_VERSION, ITERATIONS, STATISTICS, Column
 from .seal import seal, to_json, unseal
-from .table import Block, Table, check_block, empty_table, selected
+from .table import Block, Table, check_block, selected
 from .tensors import n_bytes, storable, tensor_from_bytes
 
 FORMAT_NAME = "deeplocalize trace"
@@ -91,6 +91,7 @@ class Hdf5Writer:
         self._is_published = False
         self._has_failed = False
         self._file: Any = None
+        self._datasets: dict[str, Any] = {}
         with self._writing():
             # Python's own errors name the reason better than HDF5's.
             self._temporary.touch()
@@ -101,7 +102,7 @@ class Hdf5Writer:
         """Set or replace the header."""
         with self._writing():
             if not self._is_published:
-                _create_datasets(self._file, len(header.series))
+                self._datasets = _create_datasets(self._file, len(header.series))
                 self._file.swmr_mode = True
             self._n_series = len(header.series)
             self._extend("header", seal(header.to_json()) + b"\n")
@@ -176,12 +177,13 @@ class Hdf5Writer:
 
     def _write(self, name: str, start: int, values: NDArray[Any]) -> None:
         """Write rows from ``start`` on, growing the dataset as needed."""
-        dataset = self._file[name]
-        shape = tuple(map(max, dataset.shape, (start + len(values), *values.shape[1:])))
-        if shape != dataset.shape:
+        dataset, missing = self._datasets[name], _DATASETS[name].missing or 0
+        old_shape = dataset.shape
+        shape = tuple(map(max, old_shape, (start + len(values), *values.shape[1:])))
+        if shape != old_shape:
             dataset.resize(shape)
         # Chunks that hold nothing but the fill value take no room: most counts are always 0.
-        if values.size and not (values == dataset.fillvalue).all():
+        if (values != missing).any():
             dataset[(slice(start, start + len(values)), *map(slice, values.shape[1:]))] = values
 
     @contextmanager
@@ -388,14 +390,16 @@ _DATASETS = {
 }
 
 
-def _create_datasets(file: Any, n_series: int) -> None:
+def _create_datasets(file: Any, n_series: int) -> dict[str, Any]:
     """Create every dataset: none can be added once the file is in SWMR mode."""
     file.attrs["format"] = np.bytes_(FORMAT_NAME)
     file.attrs["format_version"] = FORMAT_VERSION
     file.create_dataset("committed", data=with_checksum(np.zeros(len(COUNTS), dtype=np.int64)))
+    datasets = {}
     for name, column in _DATASETS.items():
         cells = _CHUNK_BYTES // column.numpy_dtype.itemsize
-        shape, chunks = (0,), (cells // 4,)
+        shape: tuple[int, ...] = (0,)
+        chunks: tuple[int, ...] = (cells // 4,)
         filters: dict[str, Any] = {}
         if name == "blocks":
             shape, chunks = (0, N_FIELDS), (cells // 4 // N_FIELDS, N_FIELDS)
@@ -404,7 +408,7 @@ def _create_datasets(file: Any, n_series: int) -> None:
             shape, chunks = (0, n_series), (cells // width, width)
             if column.dtype == "int64":
                 filters = {"shuffle": True, "compression": "gzip", "compression_opts": 1}
-        file.create_dataset(
+        datasets[name] = file.create_dataset(
             name,
             shape,
             column.numpy_dtype.newbyteorder("<"),
@@ -413,6 +417,7 @@ def _create_datasets(file: Any, n_series: int) -> None:
             fillvalue=column.missing or 0,
             **filters,
         )
+    return datasets
 
 
 def _names(schema: tuple[Column, ...]) -> list[str]:

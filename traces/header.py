@@ -115,7 +115,7 @@ class Header:
     unrecorded: tuple[Unrecorded, ...] = ()
 
     def with_series(self, series: tuple[Series, ...]) -> "Header":
-        """This header with further series at the end (indices already given stay valid)."""
+        """The header with further series at the end (indices already given stay valid)."""
         return replace(self, series=self.series + series)
 
     def layer_of(self, series: Series) -> Layer | None:
