@@ -1,0 +1,165 @@
+"""Keras on TensorFlow: a train function that also hands each step's tensors to a session.
+
+Statistics are taken in one host call at the end of every step, on the very tensors that the
+step computed. Under XLA host calls are impossible and every further output changes how the
+step is fused, so there only what can be seen from outside of the compiled step is tapped.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from deeplocalize.traces.header import Unrecorded
+from deeplocalize.traces.schema import Kind
+
+from ..keras_model import PlacedLayer
+from ..session import Session, StepValues
+from .tensorflow_graph import reason_not_to_observe
+from .tensorflow_tap import StepTap, StepTensors, Tapped, tap_batch, tap_loss, tap_metrics
+
+_XLA_REASON = "it lives inside the step that XLA compiles, where observing changes the run"
+_XLA_KINDS = (
+    Kind.PREACTIVATION,
+    Kind.OUTPUT,
+    Kind.OUTPUT_GRADIENT,
+    Kind.PREACTIVATION_GRADIENT,
+    Kind.WEIGHT_GRADIENT,
+)
+
+
+def versions() -> dict[str, str]:
+    """Version of the framework, by name."""
+    return {"tensorflow": tf.__version__}
+
+
+def execution(model: Any) -> str:
+    """How a compiled model's step runs: ``eager``, ``xla`` or ``graph``."""
+    if model.run_eagerly:
+        return "eager"
+    return "xla" if model.jit_compile else "graph"
+
+
+def tapped_train_function(
+    model: Any, placed: Sequence[PlacedLayer], session: Session
+) -> Callable[[Any], Any]:
+    """A replacement for ``model.train_function`` which does the same and feeds the session.
+
+    The model itself is left as it was.
+    """
+    tap = StepTap(model, placed)
+    train_step = model.train_step
+    jit_compile = bool(model.jit_compile) and not model.run_eagerly
+
+    if jit_compile:
+        compiled = tf.function(train_step, jit_compile=True, reduce_retracing=True)
+
+        def tapped_step(data: Any) -> Any:
+            logs, tensors = _run_outside(tap, compiled, data, model)
+            _emit(tensors, session)
+            return logs
+
+    else:
+
+        def tapped_step(data: Any) -> Any:
+            logs, tensors = tap.run(train_step, data)
+            _emit(tensors, session)
+            return logs
+
+    if jit_compile:
+        model.jit_compile = False
+    try:
+        function: Callable[[Any], Any] = model._make_function(tapped_step)
+    finally:
+        if jit_compile:
+            model.jit_compile = True
+    return function
+
+
+def _run_outside(
+    tap: StepTap, compiled: Callable[[Any], Any], data: Any, model: Any
+) -> tuple[Any, StepTensors]:
+    """An XLA-compiled step, with what can be read before and after it."""
+    tensors = StepTensors()
+    with tensors.noting_failure():
+        tap_batch(tensors, data)
+    before = tap.read_weights(tensors)
+    tracker = getattr(model, "_loss_tracker", None)
+    sums = _loss_sums(tracker)
+    logs = compiled(data)
+    with tensors.noting_failure():
+        tap_metrics(tensors, logs)
+        if sums is not None:
+            total, count = _loss_sums(tracker) or sums
+            # The mean over this batch, from the running sums: rounded, but as finite as the loss.
+            tap_loss(tensors, (total - sums[0]) / (count - sums[1]))
+        tap.tap_weights(tensors, before)
+        tap.tap_state(tensors)
+        optimizer = model.optimizer
+        if optimizer is not None and isinstance(optimizer.learning_rate, keras.Variable):
+            tensors.learning_rate = tf.cast(optimizer.learning_rate, tf.float32)
+        tensors.missed += [Unrecorded(kind, None, _XLA_REASON) for kind in _XLA_KINDS]
+    return logs, tensors
+
+
+def _loss_sums(tracker: Any) -> tuple[tf.Tensor, tf.Tensor] | None:
+    try:
+        return tracker.total._value.read_value(), tracker.count._value.read_value()
+    except AttributeError:
+        return None
+
+
+def _emit(tensors: StepTensors, session: Session) -> None:
+    """End the step with a host call that hands its tensors over."""
+    if tensors.failure is not None:
+        session.failed(tensors.failure)
+        return
+    with tensors.noting_failure():
+        _emit_tensors(tensors, session)
+    if tensors.failure is not None:
+        session.failed(tensors.failure)
+
+
+def _emit_tensors(tensors: StepTensors, session: Session) -> None:
+    tapped: list[Tapped] = []
+    for candidate in sorted(tensors.tapped, key=lambda t: t.order):
+        reason = reason_not_to_observe(candidate.value)
+        if reason is None:
+            tapped.append(candidate)
+        else:
+            tensors.missed.append(Unrecorded(candidate.kind, candidate.layer, reason))
+    plan = session.plan(tapped, tensors.missed)
+    nan = tf.constant(float("nan"))
+    learning_rate = nan if tensors.learning_rate is None else tensors.learning_rate
+    loss_scale = tf.constant(1.0) if tensors.loss_scale is None else tensors.loss_scale
+
+    # A weight is both observed and subtracted from its successor: hand it over once.
+    unique: dict[int, int] = {}
+    handed: list[Any] = [learning_rate, loss_scale]
+    for value in (v for t in tapped for v in (t.value, t.minus) if v is not None):
+        if id(value) not in unique:
+            unique[id(value)] = len(handed)
+            handed.append(value)
+    where = [unique[id(t.value)] for t in tapped]
+    minus_where = [None if t.minus is None else unique[id(t.minus)] for t in tapped]
+
+    def hand_over(*values: Any) -> None:
+        # Views: NumPy arrays over TensorFlow's own buffers.
+        arrays = [np.asarray(value) for value in values]
+        session.step(
+            plan,
+            StepValues(
+                [arrays[i] for i in where],
+                [None if i is None else arrays[i] for i in minus_where],
+                float(arrays[0]),
+                float(arrays[1]),
+            ),
+        )
+
+    if tf.executing_eagerly():
+        hand_over(*handed)
+    else:
+        # py_function, not numpy_function: the latter copies every tensor.
+        tf.py_function(hand_over, handed, [])

@@ -1,0 +1,60 @@
+"""Notice how a ``fit`` ends that Keras's callbacks do not hear about.
+
+Keras calls ``on_train_end`` only when all goes well. An exception leaves ``fit`` through the
+batch iterator's context manager, or at the latest takes the list of callbacks, which only
+``fit`` holds, with it. Both are reached through the frame of the running ``fit``.
+"""
+
+import contextlib
+import sys
+import weakref
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any
+
+
+def watch_fit(
+    model: Any,
+    on_exception: Callable[[BaseException], None],
+    on_gone: Callable[[], None],
+) -> None:
+    """Call back when the running ``fit`` of a model is left by an exception, or is gone.
+
+    To be called from within ``fit`` (from a callback's hook). ``on_gone`` is called after
+    every end, also a normal one. Neither callback may raise.
+    """
+    frame = _fit_frame(model)
+    if frame is None:
+        return
+    variables = frame.f_locals
+    iterator = variables.get("epoch_iterator")
+    if hasattr(iterator, "catch_stop_iteration"):
+        _watch_iterator(iterator, on_exception)
+    callbacks = variables.get("callbacks")
+    if callbacks is not None:
+        with contextlib.suppress(TypeError):  # a plain list cannot be referred to weakly
+            weakref.finalize(callbacks, on_gone).atexit = False
+
+
+def _watch_iterator(iterator: Any, on_exception: Callable[[BaseException], None]) -> None:
+    original = iterator.catch_stop_iteration
+
+    @contextlib.contextmanager
+    def catch_stop_iteration() -> Iterator[None]:
+        try:
+            with original():
+                yield
+        except BaseException as error:
+            on_exception(error)
+            raise
+
+    iterator.catch_stop_iteration = catch_stop_iteration
+
+
+def _fit_frame(model: Any) -> FrameType | None:
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        if frame.f_code.co_name == "fit" and frame.f_locals.get("self") is model:
+            return frame
+        frame = frame.f_back
+    return None

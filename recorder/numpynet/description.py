@@ -1,0 +1,43 @@
+"""The network as a trace's header tells of it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from deeplocalize.traces import header
+
+from .layers import Layer
+from .sequential import Sequential
+
+
+def layer_descriptions(model: Sequential) -> tuple[header.Layer, ...]:
+    """One entry per layer, in order; axis 0 (the batch) has length None."""
+    return tuple(_described(model.layers, i, model.dtype) for i in range(len(model.layers)))
+
+
+def loss_description(model: Sequential) -> str:
+    """Keras's name of the compiled loss."""
+    return model.loss.name
+
+
+def optimizer_description(model: Sequential) -> dict[str, Any]:
+    """Name and hyperparameters of the compiled optimizer."""
+    return model.optimizer.config()
+
+
+def _described(layers: Sequence[Layer], i: int, dtype: str) -> header.Layer:
+    layer = layers[i]
+    return header.Layer(
+        index=i,
+        name=layer.name,
+        path=layer.name,
+        class_name=layer.class_name,
+        order=i,
+        activation=layer.activation_name,
+        config=layer.config(),
+        input_shapes=((None, *layer.input_shape),),
+        output_shapes=((None, *layer.output_shape),),
+        dtype=dtype,
+        trainable=layer.trainable,
+        n_parameters=layer.n_parameters,
+        inbound=(layers[i - 1].name,) if i else (),
+    )

@@ -1,0 +1,249 @@
+"""One trace being written: rows in, blocks out, the disk kept away from the training.
+
+Knows nothing of any framework. The training thread fills a block of rows; a background thread
+turns full blocks (or, after a while, part of one) into columns and hands them to the trace
+writer. At most two blocks wait: when the disk is slower, training waits rather than memory
+growing.
+"""
+
+import queue
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deeplocalize.traces.header import Header, Series
+from deeplocalize.traces.interface import Event, Tensor, TraceWriter
+from deeplocalize.traces.schema import ITERATIONS, STATISTICS
+from deeplocalize.traces.table import Block, Table
+
+from .kernel import COLUMNS
+
+N_COLUMNS = len(COLUMNS)
+BLOCK_BYTES = 2 << 20
+"""Size at which a block goes to the writer."""
+
+FLUSH_AFTER_S = 2.0
+"""A partial block is written this long after its first row at the latest."""
+
+_N, _N_NAN, _N_POSINF, _N_NEGINF = (COLUMNS.index(c) for c in ("n", "n_nan", "n_posinf", "n_neginf"))
+
+
+@dataclass
+class Row:
+    """One iteration on its way into the trace.
+
+    ``series`` (int) are the indices of the series observed, ``statistics`` (series, columns) their
+    rows as `StepKernel` fills them.
+    """
+
+    series: NDArray[np.intp]
+    statistics: NDArray[np.int64]
+    epoch: int = 0
+    batch: int = 0
+    n_samples: int = -1
+    loss: float = float("nan")
+    learning_rate: float = float("nan")
+    loss_scale: float = 1.0
+    time_s: float = 0.0
+    tensors: Sequence[tuple[int, NDArray[Any]]] = ()
+
+
+@dataclass
+class _Batch:
+    """What the training thread hands to the writer thread."""
+
+    rows: list[Row] = field(default_factory=list)
+    first_iteration: int = 0
+    n_bytes: int = 0
+    header: Header | None = None
+    events: list[Event] = field(default_factory=list)
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.rows or self.events or self.header)
+
+
+class Recording:
+    """Appends iterations to a trace from a background thread.
+
+    Parameters
+    ----------
+    writer
+        Where the trace goes. Closed by `close`.
+    header
+        Written at once; replaced when series are declared or `set_header` is called.
+    block_bytes, flush_after_s
+        How much, and for how long, may be lost to a killed process.
+
+    Every method raises what the writer raised, at the first call after it failed.
+    """
+
+    def __init__(
+        self,
+        writer: TraceWriter,
+        header: Header,
+        block_bytes: int = BLOCK_BYTES,
+        flush_after_s: float = FLUSH_AFTER_S,
+    ) -> None:
+        self._writer = writer
+        self.header = header
+        self.n_iterations = 0
+        self._began = time.perf_counter()
+        self._block_bytes = block_bytes
+        self._flush_after_s = flush_after_s
+        self._failure: Exception | None = None
+        self._closed = False
+        self._n_series_written = 0
+        self._batch = _Batch(header=header)
+        self._lock = threading.Lock()
+        self._queue: queue.Queue[_Batch | None] = queue.Queue(maxsize=2)
+        self._thread = threading.Thread(target=self._write, name="deeplocalize", daemon=True)
+        self._thread.start()
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the recording began."""
+        return time.perf_counter() - self._began
+
+    def declare(self, series: Sequence[Series]) -> NDArray[np.intp]:
+        """Add series to the header; their indices, shape (n,)."""
+        first = len(self.header.series)
+        self.set_header(self.header.with_series(tuple(series)))
+        return np.arange(first, first + len(series))
+
+    def set_header(self, header: Header) -> None:
+        """Replace the header; the series must stay where they are."""
+        self.header = header
+        with self._lock:
+            self._batch.header = header
+
+    def append(self, row: Row) -> None:
+        """Add the next iteration. May wait for the disk."""
+        self._raise_failure()
+        with self._lock:
+            batch = self._batch
+            batch.rows.append(row)
+            batch.n_bytes += row.statistics.nbytes + sum(t.nbytes for _, t in row.tensors)
+            self.n_iterations += 1
+        if batch.n_bytes >= self._block_bytes:
+            self._hand_over()
+
+    def event(
+        self, name: str, message: str = "", details: Mapping[str, Any] | None = None
+    ) -> None:
+        """Note that something happened at the current iteration."""
+        event = Event(name, message, self.n_iterations - 1, self.elapsed_s, details or {})
+        with self._lock:
+            self._batch.events.append(event)
+
+    def flush(self) -> None:
+        """Wait until everything appended so far can be read by others."""
+        self._hand_over()
+        self._queue.join()
+        self._raise_failure()
+
+    def close(self) -> None:
+        """Write what is left and close the trace; a second call does nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        self._hand_over()
+        self._queue.put(None)
+        self._thread.join()
+        self._raise_failure()
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    def _hand_over(self) -> None:
+        with self._lock:
+            batch = self._batch
+            if batch.is_empty:
+                return
+            self._batch = _Batch(first_iteration=batch.first_iteration + len(batch.rows))
+        self._queue.put(batch)
+
+    # ---- the background thread --------------------------------------------------------------
+
+    def _write(self) -> None:
+        """Write batches until told to stop; after a failure only drain the queue."""
+        while True:
+            try:
+                batch = self._queue.get(timeout=self._patience_s())
+            except queue.Empty:
+                with self._lock:
+                    batch = self._batch
+                    self._batch = _Batch(first_iteration=batch.first_iteration + len(batch.rows))
+                self._write_batch(batch)
+                continue
+            if batch is not None:
+                self._write_batch(batch)
+            self._queue.task_done()
+            if batch is None:
+                break
+        try:
+            self._writer.close()
+        except Exception as error:  # handed to the training thread, which decides
+            self._failure = self._failure or error
+
+    def _patience_s(self) -> float:
+        """Long runs flush less often: a Parquet trace would else consist of countless files."""
+        return min(max(self._flush_after_s, self.elapsed_s / 100), 60.0)
+
+    def _write_batch(self, batch: _Batch) -> None:
+        if self._failure is not None or batch.is_empty:
+            return
+        try:
+            if batch.header is not None:
+                self._writer.write_header(batch.header)
+                self._n_series_written = len(batch.header.series)
+            if batch.rows:
+                self._writer.append(_block(batch, self._n_series_written))
+                self._writer.append_tensors(
+                    [
+                        Tensor(batch.first_iteration + i, series, values)
+                        for i, row in enumerate(batch.rows)
+                        for series, values in row.tensors
+                    ]
+                )
+            if batch.events:
+                self._writer.append_events(batch.events)
+            self._writer.flush()
+        except Exception as error:  # handed to the training thread, which decides
+            self._failure = error
+
+
+def _block(batch: _Batch, n_series: int) -> Block:
+    """Rows to columns."""
+    rows = batch.rows
+    statistics = np.zeros((len(rows), n_series, N_COLUMNS), np.int64)
+    statistics[:, :, _N] = -1
+    for i, row in enumerate(rows):
+        statistics[i, row.series] = row.statistics
+    as_float = statistics.view(np.float64)
+    as_unsigned = statistics.view(np.uint64)
+    typed = {"int64": statistics, "float64": as_float, "uint64": as_unsigned}
+    absent = statistics[:, :, _N] < 0
+    columns = {}
+    for k, column in enumerate(STATISTICS):
+        values = np.ascontiguousarray(typed[column.dtype][:, :, k])
+        values[absent] = column.missing
+        columns[column.name] = values
+    is_nonfinite = (columns["n_nan"] + columns["n_posinf"] + columns["n_neginf"]) > 0
+    iteration = np.arange(batch.first_iteration, batch.first_iteration + len(rows))
+    iterations = {
+        column.name: np.array([getattr(row, column.name) for row in rows], column.numpy_dtype)
+        for column in ITERATIONS
+        if column.name not in ("iteration", "n_nonfinite_series")
+    }
+    iterations["iteration"] = iteration
+    iterations["n_nonfinite_series"] = is_nonfinite.sum(axis=1)
+    recorded = np.array([row.series.size > 0 for row in rows], bool)
+    table = Table(STATISTICS, {name: values[recorded] for name, values in columns.items()})
+    return Block(Table(ITERATIONS, iterations), iteration[recorded], table)

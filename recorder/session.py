@@ -1,0 +1,266 @@
+"""From the tensors of each step to the rows of one trace: what every framework shares.
+
+A session is one training run being recorded. A backend announces the tensors of a step once
+(`Session.plan`) and hands over their values each time the step ran (`Session.step`). Nothing
+here raises into the training: the first error ends the recording with one warning.
+"""
+
+import threading
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deeplocalize.traces.header import Header, Series, Unrecorded
+from deeplocalize.traces.interface import TraceWriter
+from deeplocalize.traces.schema import Kind
+
+from .data_summary import DataSummarizer
+from .kernel import COLUMNS, StepKernel
+from .recording import Recording, Row
+
+Schedule = Callable[[int], bool]
+"""Says for an iteration whether something is due."""
+
+_DATA_KINDS = (Kind.INPUT, Kind.LABEL, Kind.SAMPLE_WEIGHT)
+_UNIT_KINDS = (Kind.OUTPUT, Kind.PREACTIVATION)
+_MEAN = COLUMNS.index("mean")
+
+
+class SeriesOfStep(Protocol):
+    """What a session needs to know of a tensor that a step will hand over."""
+
+    @property
+    def kind(self) -> Kind: ...
+
+    @property
+    def layer(self) -> int | None: ...
+
+    @property
+    def call(self) -> int: ...
+
+    @property
+    def tensor(self) -> str: ...
+
+    @property
+    def shape(self) -> tuple[int | None, ...]: ...
+
+    @property
+    def dtype(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class StepValues:
+    """The tensors of one executed step, in the order of the plan they belong to.
+
+    Where ``minus`` has an array, the series is the difference of the two.
+    """
+
+    tensors: Sequence[NDArray[Any]]
+    minus: Sequence[NDArray[Any] | None]
+    learning_rate: float = float("nan")
+    loss_scale: float = 1.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The series of one traced form of the step, and what computes their statistics."""
+
+    series: NDArray[np.intp]
+    kernel: StepKernel
+    data: Sequence[tuple[int, DataSummarizer]]
+    loss: int | None
+    first_input: int | None
+
+
+class Session:
+    """One training run being recorded.
+
+    Parameters
+    ----------
+    writer
+        Where the trace goes.
+    header
+        What is known before the first step.
+    tensors
+        For which iterations full tensors are stored, besides the statistics.
+    """
+
+    def __init__(self, writer: TraceWriter, header: Header, tensors: Schedule | None) -> None:
+        self._recording = Recording(writer, header)
+        self._tensors = tensors
+        self._known: dict[tuple[Kind, int | None, int, str], int] = {}
+        self._summarizers: dict[int, DataSummarizer] = {}
+        self._summarizes_data = True
+        self._epoch = 0
+        self._batch = 0
+        self._lock = threading.Lock()
+        self.is_open = True
+        self._recording.event("begin")
+
+    # ---- what a backend calls ----------------------------------------------------------------
+
+    def plan(self, tapped: Sequence[SeriesOfStep], missed: Sequence[Unrecorded]) -> Plan:
+        """Declare the tensors of a step, in execution order, and what is not among them."""
+        series = self._declare(tapped)
+        self._note_unrecorded(missed)
+        data = [
+            (k, self._summarizer(int(series[k]), one))
+            for k, one in enumerate(tapped)
+            if one.kind in _DATA_KINDS
+        ]
+        kinds = [one.kind for one in tapped]
+        return Plan(
+            series,
+            StepKernel([kind in _UNIT_KINDS for kind in kinds]),
+            data,
+            kinds.index(Kind.LOSS) if Kind.LOSS in kinds else None,
+            kinds.index(Kind.INPUT) if Kind.INPUT in kinds else None,
+        )
+
+    def step(self, plan: Plan, values: StepValues) -> None:
+        """Record an iteration. The arrays are not kept."""
+        if not self.is_open:
+            return
+        try:
+            self._record(plan, values)
+        except Exception as error:  # the outermost tap: a failing recorder must not stop a training
+            self.failed(error)
+
+    def failed(self, error: Exception) -> None:
+        """Stop recording, warn once, let the training go on."""
+        with self._lock:
+            if not self.is_open:
+                return
+            self.is_open = False
+        warnings.warn(
+            f"deeplocalize stopped recording ({error}); the training goes on unrecorded",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        try:
+            self._recording.event("note", f"recording stopped: {error}")
+            self._recording.close()
+        except Exception:  # the same failure again, already reported
+            return
+
+    # ---- what the callback calls -------------------------------------------------------------
+
+    def begin_epoch(self, epoch: int) -> None:
+        """The next step is the first of this epoch."""
+        self._epoch, self._batch = epoch, 0
+
+    def end_epoch(self, epoch: int, logs: Mapping[str, Any]) -> None:
+        """Note an epoch's metrics, validation included."""
+        if not self.is_open:
+            return
+        try:
+            numbers = {name: _number(value) for name, value in logs.items()}
+            self._recording.event("epoch", f"epoch {epoch} ended", {"epoch": epoch, "logs": numbers})
+            self._update_data_summary()
+            self._summarizes_data = False  # further epochs show the same data again
+        except Exception as error:  # the outermost tap
+            self.failed(error)
+
+    def close(self, status: str, message: str = "") -> None:
+        """End the trace, saying how the run ended; a second call does nothing."""
+        with self._lock:
+            if not self.is_open:
+                return
+            self.is_open = False
+        try:
+            self._update_data_summary()
+            self._recording.event("end", message, {"status": status})
+            self._recording.close()
+        except Exception as error:  # the outermost tap
+            self.is_open = True
+            self.failed(error)
+
+    # ---- within ------------------------------------------------------------------------------
+
+    def _record(self, plan: Plan, values: StepValues) -> None:
+        statistics = np.empty((len(plan.series), len(COLUMNS)), np.int64)
+        plan.kernel(values.tensors, values.minus, statistics)
+        if self._summarizes_data:
+            for k, summarizer in plan.data:
+                summarizer.add(values.tensors[k], statistics[k])
+        loss = float("nan")
+        if plan.loss is not None:
+            loss = float(values.tensors[plan.loss].reshape(-1)[0])
+        n_samples = -1
+        if plan.first_input is not None and values.tensors[plan.first_input].ndim:
+            n_samples = values.tensors[plan.first_input].shape[0]
+        row = Row(
+            plan.series,
+            statistics,
+            self._epoch,
+            self._batch,
+            n_samples,
+            loss,
+            values.learning_rate,
+            values.loss_scale,
+            self._recording.elapsed_s,
+            self._full_tensors(plan, values),
+        )
+        self._batch += 1
+        self._recording.append(row)
+
+    def _full_tensors(self, plan: Plan, values: StepValues) -> list[tuple[int, NDArray[Any]]]:
+        if self._tensors is None or not self._tensors(self._recording.n_iterations):
+            return []
+        return [
+            (int(series), np.array(x) if before is None else np.asarray(x - before))
+            for series, x, before in zip(plan.series, values.tensors, values.minus, strict=True)
+        ]
+
+    def _declare(self, tapped: Sequence[SeriesOfStep]) -> NDArray[np.intp]:
+        """Indices of the series; new ones take the position of the one before them."""
+        is_first = not self._known
+        declared = self._recording.header.series
+        position = 0
+        new: list[Series] = []
+        indices: list[int] = []
+        for rank, one in enumerate(tapped):
+            key = (one.kind, one.layer, one.call, one.tensor)
+            index = self._known.get(key)
+            if index is not None:
+                position = declared[index].position
+            else:
+                position = rank if is_first else position
+                index = len(declared) + len(new)
+                self._known[key] = index
+                new.append(
+                    Series(
+                        one.kind, position, one.layer, one.call, one.tensor, one.shape, one.dtype
+                    )
+                )
+            indices.append(index)
+        if new:
+            self._recording.declare(new)
+        return np.array(indices, np.intp)
+
+    def _note_unrecorded(self, missed: Sequence[Unrecorded]) -> None:
+        header = self._recording.header
+        new = [one for one in dict.fromkeys(missed) if one not in header.unrecorded]
+        if new:
+            self._recording.set_header(replace(header, unrecorded=(*header.unrecorded, *new)))
+
+    def _summarizer(self, series: int, one: SeriesOfStep) -> DataSummarizer:
+        if series not in self._summarizers:
+            self._summarizers[series] = DataSummarizer(one.kind, one.tensor, one.shape, one.dtype)
+        return self._summarizers[series]
+
+    def _update_data_summary(self) -> None:
+        data = tuple(s.summary() for s in self._summarizers.values())
+        if data != self._recording.header.data:
+            self._recording.set_header(replace(self._recording.header, data=data))
+
+
+def _number(value: Any) -> Any:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return str(value)
