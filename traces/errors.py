@@ -47,3 +47,8 @@ class TraceLookupError(TraceError, LookupError):
 
     def __str__(self) -> str:
         return str(self.args[0]) if self.args else ""
+
+
+DAMAGE = (OSError, RuntimeError, LookupError, ValueError, TypeError, ArithmeticError, MemoryError)
+"""What libraries raise for files whose structures do not fit together, and what nonsense in
+them leads to (MemoryError: an absurd size). Readers turn it into a `TraceFormatError`."""

@@ -3,8 +3,17 @@
 from pathlib import Path
 
 from . import hdf5, parquet
-from .errors import TraceExistsError, TraceFormatError, TraceNotFoundError, TraceReadError
+from .errors import (
+    TraceExistsError,
+    TraceFormatError,
+    TraceNotFoundError,
+    TraceReadError,
+)
+from .hdf5_reader import Hdf5Reader
+from .hdf5_writer import Hdf5Writer
 from .interface import TraceReader, TraceWriter
+from .parquet_reader import ParquetReader
+from .parquet_writer import ParquetWriter
 
 HDF5_SUFFIXES = (".h5", ".hdf5")
 PARQUET_SUFFIXES = (".parquet",)
@@ -35,16 +44,16 @@ def create_writer(path: str | Path, overwrite: bool = False) -> TraceWriter:
             f"{path}: cannot tell the format of a new trace; end its name in "
             f"{', '.join(HDF5_SUFFIXES)} (one file) or {PARQUET_SUFFIXES[0]} (a directory)"
         )
-    format_module = hdf5 if suffix in HDF5_SUFFIXES else parquet
+    is_hdf5 = suffix in HDF5_SUFFIXES
     if _exists(path):
         if not overwrite:
             raise TraceExistsError(f"{path}: exists already; choose another name or overwrite=True")
-        if not format_module.is_trace(path):
+        if not (hdf5 if is_hdf5 else parquet).is_trace(path):
             raise TraceExistsError(
                 f"{path}: not overwritten, since it is not recognizably a trace of this format; "
                 "remove it yourself or choose another name"
             )
-    return hdf5.Hdf5Writer(path) if format_module is hdf5 else parquet.ParquetWriter(path)
+    return Hdf5Writer(path) if is_hdf5 else ParquetWriter(path)
 
 
 def open_reader(path: str | Path) -> TraceReader:
@@ -65,14 +74,14 @@ def open_reader(path: str | Path) -> TraceReader:
     if not _exists(path):
         raise TraceNotFoundError(f"{path}: no such trace")
     if path.is_dir():
-        return parquet.ParquetReader(path)
+        return ParquetReader(path)
     try:
         with path.open("rb") as file:
             start = file.read(len(_HDF5_SIGNATURE))
     except OSError as error:
         raise TraceReadError(f"{path}: cannot be read: {error.strerror}") from error
     if start == _HDF5_SIGNATURE:
-        return hdf5.Hdf5Reader(path)
+        return Hdf5Reader(path)
     if not start:
         raise TraceFormatError(f"{path}: an empty file, not a trace")
     if start.startswith(_PARQUET_SIGNATURE):

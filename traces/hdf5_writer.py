@@ -1,0 +1,143 @@
+"""Writes a trace as one HDF5 file, flushed per block in single-writer-multiple-readers mode.
+
+Which path may be written or overwritten is for ``files.py`` to decide.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from .blocks import columns_of, crc, index_row, with_checksum
+from .errors import TraceError, TraceWriteError
+from .hdf5 import COUNTS, DATASETS, LIBRARY_VERSIONS, create_datasets, reason, temporary
+from .header import Header
+from .interface import Event, Tensor
+from .seal import seal, to_json
+from .table import Block, check_block
+from .tensors import storable
+
+
+class Hdf5Writer:
+    """Writes a new trace; the file appears under its name with the first header."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._temporary = temporary(path)
+        self._counts = dict.fromkeys(COUNTS, 0)
+        self._last_iteration = -1
+        self._n_series = 0
+        self._is_published = False
+        self._has_failed = False
+        self._file: Any = None
+        self._datasets: dict[str, Any] = {}
+        with self._writing():
+            # Python's own errors name the reason better than HDF5's.
+            self._temporary.touch()
+            # No lock: many network file systems lack them, and SWMR needs none.
+            self._file = h5py.File(self._temporary, "w", libver=LIBRARY_VERSIONS, locking=False)
+
+    def write_header(self, header: Header) -> None:
+        """Set or replace the header."""
+        with self._writing():
+            if not self._is_published:
+                self._datasets = create_datasets(self._file, len(header.series))
+                self._file.swmr_mode = True
+            self._n_series = len(header.series)
+            self._extend("header", seal(header.to_json()) + b"\n")
+            self.flush()
+            if not self._is_published:
+                self._temporary.replace(self._path)
+                self._is_published = True
+
+    def append(self, block: Block) -> None:
+        """Add a block."""
+        check_block(block, self._n_series, self._last_iteration)
+        if not len(block.iterations):
+            return
+        with self._writing():
+            for name, values in columns_of(block).items():
+                table = "iterations" if name.startswith("iterations/") else "recorded"
+                self._write(name, self._counts[table], values)
+            self._counts["iterations"] += len(block.iterations)
+            self._counts["recorded"] += len(block.recorded)
+            row = index_row(block, self._counts["iterations"], self._counts["recorded"])
+            self._write("blocks", self._counts["blocks"], row[np.newaxis])
+            self._counts["blocks"] += 1
+            self._last_iteration = int(block.iterations["iteration"][-1])
+
+    def append_tensors(self, tensors: Sequence[Tensor]) -> None:
+        """Add full tensors."""
+        arrays = [storable(tensor.values) for tensor in tensors]
+        with self._writing():
+            for tensor, array in zip(tensors, arrays, strict=True):
+                entry = {
+                    "iteration": tensor.iteration,
+                    "series": tensor.series,
+                    "dtype": array.dtype.name,
+                    "shape": array.shape,
+                    "offset": self._counts["tensor_data"],
+                    "data_crc32": crc(array),
+                }
+                self._extend("tensor_data", array.tobytes())
+                self._extend("tensor_index", seal(to_json(entry)) + b"\n")
+
+    def append_events(self, events: Sequence[Event]) -> None:
+        """Add events."""
+        with self._writing():
+            lines = (seal(to_json(event)) + b"\n" for event in events)
+            self._extend("events", b"".join(lines))
+
+    def flush(self) -> None:
+        """Make everything appended so far readable for other processes."""
+        with self._writing():
+            self._file.flush()
+            counts = np.array(list(self._counts.values()), dtype=np.int64)
+            self._file["committed"][...] = with_checksum(counts)
+            self._file.flush()
+
+    def close(self) -> None:
+        """Flush and close; a second call does nothing."""
+        if self._file is None:
+            return
+        try:
+            if self._is_published and not self._has_failed:
+                self.flush()
+        finally:
+            file, self._file = self._file, None
+            # A file that failed once fails again when HDF5 closes it; that was raised already.
+            with suppress(OSError, RuntimeError) if self._has_failed else self._writing():
+                file.close()
+            self._temporary.unlink(missing_ok=True)
+
+    def _extend(self, journal: str, data: bytes) -> None:
+        self._write(journal, self._counts[journal], np.frombuffer(data, dtype=np.uint8))
+        self._counts[journal] += len(data)
+
+    def _write(self, name: str, start: int, values: NDArray[Any]) -> None:
+        """Write rows from ``start`` on, growing the dataset as needed."""
+        dataset, missing = self._datasets[name], DATASETS[name].missing or 0
+        old_shape = dataset.shape
+        shape = tuple(map(max, old_shape, (start + len(values), *values.shape[1:])))
+        if shape != old_shape:
+            dataset.resize(shape)
+        # Chunks that hold nothing but the fill value take no room: most counts are always 0.
+        if (values != missing).any():
+            dataset[(slice(start, start + len(values)), *map(slice, values.shape[1:]))] = values
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Turn every failure into a TraceWriteError; after one, nothing more is written."""
+        if self._has_failed:
+            raise TraceWriteError(f"{self._path}: not written, since an earlier write failed")
+        try:
+            yield
+        except TraceError:
+            raise
+        except (OSError, RuntimeError, ValueError, KeyError) as error:
+            self._has_failed = True
+            raise TraceWriteError(f"{self._path}: cannot be written: {reason(error)}") from error
