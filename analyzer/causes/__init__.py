@@ -1,0 +1,58 @@
+"""From symptoms and configuration to ranked suspects.
+
+An inference is a function from a `Case` to suspects; the tuple below is the registry. Suspects
+that name the same cause in the same place are merged, and only a handful is kept.
+"""
+
+from collections.abc import Callable, Iterable
+
+from . import breakage, learning, stillness
+from .cause import Case, Cause, Suspect, Target
+
+MAX_SUSPECTS = 5
+
+INFERENCES: tuple[Callable[[Case], Iterable[Suspect]], ...] = (
+    breakage.suspects,
+    stillness.suspects,
+    learning.suspects,
+)
+
+
+def infer(case: Case) -> tuple[Suspect, ...]:
+    """The suspects of a case, most likely first; `Cause.UNKNOWN` where nothing fits."""
+    merged: dict[tuple[object, ...], Suspect] = {}
+    for inference in INFERENCES:
+        for suspect in inference(case):
+            key = (suspect.cause, suspect.target, suspect.layer)
+            merged[key] = _merged(merged[key], suspect) if key in merged else suspect
+    ranked = sorted(merged.values(), key=lambda suspect: -suspect.confidence)
+    return tuple(ranked[:MAX_SUSPECTS]) or (_unknown(case),)
+
+
+def _merged(a: Suspect, b: Suspect) -> Suspect:
+    better = a if a.confidence >= b.confidence else b
+    return Suspect(
+        cause=a.cause,
+        target=a.target,
+        layer=a.layer,
+        confidence=better.confidence,
+        symptoms=tuple(dict.fromkeys((*a.symptoms, *b.symptoms))),
+        evidence=tuple(dict.fromkeys((*a.evidence, *b.evidence))),
+        fix=better.fix,
+    )
+
+
+def _unknown(case: Case) -> Suspect:
+    fault = case.first_fault
+    return Suspect(
+        cause=Cause.UNKNOWN,
+        target=Target.LAYER if fault.layer else Target.TRAINING,
+        layer=fault.layer,
+        confidence=0.2,
+        symptoms=(fault.symptom,),
+        evidence=(f"{fault.explanation} ({fault.moment})",),
+        fix="The trace does not tell: look at the place of the first fault.",
+    )
+
+
+__all__ = ["MAX_SUSPECTS", "Case", "Cause", "Suspect", "Target", "infer"]

@@ -1,0 +1,167 @@
+"""Suspects for a step that broke: something turned NaN or infinite."""
+
+from collections.abc import Iterable
+
+from deeplocalize.traces.schema import Kind, Phase
+
+from ..operation import Nature
+from ..places import LayerRef
+from ..producer import Origin
+from ..rules.rule import Symptom
+from .cause import Case, Cause, Suspect, Target
+from .setup import large_input, magnitude, optimizer_facts
+
+
+def suspects(case: Case) -> Iterable[Suspect]:
+    """Bad data, growing weights, unstable arithmetic or broken weights, as the numbers say."""
+    fault = case.first_fault
+    if fault.symptom is not Symptom.NON_FINITE:
+        return
+    if fault.phase is Phase.INPUT:
+        yield _input_values(case)
+        return
+    if fault.place.kind is Kind.WEIGHT:
+        yield _broken_weight(case)
+        return
+    growing = _growing_weights(case)
+    if growing:
+        yield _learning_rate(case, growing)
+        if large_input(case.header) is not None:
+            yield _input_scale(case, growing)
+    if fault.place.kind is Kind.WEIGHT_UPDATE and not growing:
+        yield _optimizer(case)
+    if fault.place.kind is not Kind.WEIGHT_UPDATE:
+        yield _instability(case, is_likely=not growing)
+
+
+def _growing_weights(case: Case) -> tuple[str, ...]:
+    """Sentences that show weights thrown about before the fault."""
+    fault = case.first_fault
+    growth = [str(g) for g in case.growths if g.place.kind is Kind.WEIGHT]
+    replaced = [
+        f"the {finding}: {finding.peak:.3g} times at iteration {finding.peak_iteration}"
+        for finding in case.showing(Symptom.LARGE_UPDATE)
+        if finding.onset < fault.moment.iteration
+    ]
+    return (*growth[:2], *replaced[:2])
+
+
+def _input_values(case: Case) -> Suspect:
+    fault = case.first_fault
+    column = {Kind.INPUT: "x", Kind.LABEL: "y"}.get(fault.place.kind, "sample_weight")
+    return Suspect(
+        cause=Cause.INPUT_VALUES,
+        target=Target.DATA,
+        layer=None,
+        confidence=0.95,
+        symptoms=(Symptom.NON_FINITE,),
+        evidence=(f"{fault.explanation} ({fault.moment})",),
+        fix="Find and remove or fill the rows before training:\n"
+        f"bad = ~np.isfinite({column}).reshape(len({column}), -1).all(axis=1)\n"
+        f"print(np.flatnonzero(bad)); {column} = np.nan_to_num({column})  # or drop x[bad], y[bad]",
+    )
+
+
+def _broken_weight(case: Case) -> Suspect:
+    fault = case.first_fault
+    is_initial = fault.origin is Origin.INITIAL_WEIGHT
+    return Suspect(
+        cause=Cause.WEIGHT_INITIALIZATION if is_initial else Cause.UNKNOWN,
+        target=Target.LAYER if is_initial else Target.TRAINING,
+        layer=fault.layer,
+        confidence=0.9 if is_initial else 0.4,
+        symptoms=(Symptom.NON_FINITE,),
+        evidence=(f"{fault.explanation} ({fault.moment})",),
+        fix="Check what fills this weight (its initializer, set_weights, load_weights), e.g.\n"
+        "assert all(np.isfinite(w).all() for w in layer.get_weights())",
+    )
+
+
+def _learning_rate(case: Case, growing: tuple[str, ...]) -> Suspect:
+    optimizer = optimizer_facts(case.header)
+    return Suspect(
+        cause=Cause.LEARNING_RATE,
+        target=Target.OPTIMIZER,
+        layer=None,
+        confidence=0.85,
+        symptoms=(Symptom.NON_FINITE, *_symptoms(case)),
+        evidence=(*growing, f"optimizer: {optimizer}"),
+        fix="Lower the learning rate and bound the step:\n"
+        f"model.compile(optimizer={optimizer.with_rate(0.01)}, clipnorm=1.0), ...)",
+    )
+
+
+def _input_scale(case: Case, growing: tuple[str, ...]) -> Suspect:
+    summary = large_input(case.header)
+    assert summary is not None
+    return Suspect(
+        cause=Cause.INPUT_SCALE,
+        target=Target.DATA,
+        layer=None,
+        confidence=0.6,
+        symptoms=(Symptom.NON_FINITE, *_symptoms(case)),
+        evidence=(f'input "{summary.name}" reaches {magnitude(summary):.4g}', *growing[:1]),
+        fix="Standardise the inputs:\n"
+        "normalization = keras.layers.Normalization(); normalization.adapt(x)\n"
+        "and make it the first layer (images: keras.layers.Rescaling(1 / 255)).",
+    )
+
+
+def _optimizer(case: Case) -> Suspect:
+    fault, optimizer = case.first_fault, optimizer_facts(case.header)
+    return Suspect(
+        cause=Cause.LEARNING_RATE,
+        target=Target.OPTIMIZER,
+        layer=None,
+        confidence=0.6,
+        symptoms=(Symptom.NON_FINITE,),
+        evidence=(f"{fault.explanation} ({fault.moment})", f"optimizer: {optimizer}"),
+        fix="Lower the learning rate and bound the gradient:\n"
+        f"model.compile(optimizer={optimizer.with_rate(0.01)}, clipnorm=1.0), ...)",
+    )
+
+
+def _instability(case: Case, is_likely: bool) -> Suspect:
+    fault = case.first_fault
+    hint = (fault.hint,) if fault.hint else ()
+    is_loss = fault.origin in (Origin.LOSS, Origin.LOSS_DERIVATIVE)
+    return Suspect(
+        cause=Cause.NUMERICAL_INSTABILITY,
+        target=Target.LOSS if is_loss else Target.LAYER,
+        layer=fault.layer,
+        confidence=0.8 if is_likely else 0.35,
+        symptoms=(Symptom.NON_FINITE,),
+        evidence=(f"{fault.explanation} ({fault.moment})", *hint),
+        fix=_stabilised(fault.layer, fault.nature, fault.phase, is_loss),
+    )
+
+
+def _stabilised(layer: LayerRef | None, nature: Nature | None, phase: Phase, is_loss: bool) -> str:
+    if is_loss:
+        return (
+            "Use a built-in loss, which is computed stably (from_logits=True for a linear output), "
+            "or keep its arguments away from 0:\n"
+            "keras.ops.log(keras.ops.maximum(p, keras.backend.epsilon()))"
+        )
+    where = f'In "{layer.name}", k' if layer else "K"
+    if phase is Phase.BACKWARD:
+        return (
+            f"{where}eep the argument away from where the derivative is infinite:\n"
+            "keras.ops.sqrt(keras.ops.maximum(x, keras.backend.epsilon()))"
+        )
+    if nature is Nature.INFINITE:
+        return (
+            f"{where}eep arguments in the range of the operation:\n"
+            "keras.ops.exp(keras.ops.clip(x, -30.0, 30.0)); "
+            "keras.ops.log(keras.ops.maximum(x, keras.backend.epsilon()))"
+        )
+    return (
+        f"{where}eep denominators and arguments positive:\n"
+        "keras.ops.divide(a, keras.ops.maximum(b, keras.backend.epsilon())); "
+        "keras.ops.sqrt(keras.ops.maximum(x, 0.0))"
+    )
+
+
+def _symptoms(case: Case) -> tuple[Symptom, ...]:
+    seen = case.showing(Symptom.LARGE_UPDATE, Symptom.EXPLODING_GRADIENT)
+    return tuple(dict.fromkeys(finding.symptom for finding in seen))

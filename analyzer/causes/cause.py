@@ -1,0 +1,80 @@
+"""What a cause is, what it is inferred from, and the suspect that comes out."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from deeplocalize.traces.header import Header, Layer
+
+from ..chain import Growth
+from ..findings import Finding
+from ..localization import FirstFault
+from ..places import LayerRef, layer_ref
+from ..rules.rule import Symptom
+
+
+class Cause(StrEnum):
+    """What can be wrong in a program; the closed list of the JSON contract."""
+
+    OUTPUT_ACTIVATION = "output_activation"
+    HIDDEN_ACTIVATION = "hidden_activation"
+    LOSS_FUNCTION = "loss_function"
+    ACTIVATION_LOSS_MISMATCH = "activation_loss_mismatch"
+    LEARNING_RATE = "learning_rate"
+    OPTIMIZER = "optimizer"
+    WEIGHT_INITIALIZATION = "weight_initialization"
+    INPUT_SCALE = "input_scale"
+    INPUT_VALUES = "input_values"
+    LABEL_ENCODING = "label_encoding"
+    OUTPUT_SHAPE = "output_shape"
+    MISSING_LAYER = "missing_layer"
+    EXTRA_LAYER = "extra_layer"
+    EPOCHS_OR_BATCH_SIZE = "epochs_or_batch_size"
+    NUMERICAL_INSTABILITY = "numerical_instability"
+    DATA_OTHER = "data_other"
+    UNKNOWN = "unknown"
+
+
+class Target(StrEnum):
+    """Which part of the program a suspect is about."""
+
+    LAYER = "layer"
+    LOSS = "loss"
+    OPTIMIZER = "optimizer"
+    DATA = "data"
+    TRAINING = "training"
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """A cause that would explain what the run did.
+
+    ``confidence`` orders suspects: 0 to 1, a judgement and not a measured frequency.
+    ``evidence`` are sentences with the numbers and where they stand; ``fix`` is what to try,
+    in Keras code where possible.
+    """
+
+    cause: Cause
+    target: Target
+    layer: LayerRef | None
+    confidence: float
+    symptoms: tuple[Symptom, ...]
+    evidence: tuple[str, ...]
+    fix: str
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """Everything that suspects are inferred from: what the run did and what it was."""
+
+    header: Header
+    findings: tuple[Finding, ...]
+    first_fault: FirstFault
+    growths: tuple[Growth, ...] = ()
+
+    def showing(self, *symptoms: Symptom) -> tuple[Finding, ...]:
+        """The findings of the given symptoms, in order of (onset, position)."""
+        return tuple(finding for finding in self.findings if finding.symptom in symptoms)
+
+    def layer_of(self, ref: LayerRef | None) -> Layer | None:
+        """The header's entry of a layer that a finding names."""
+        return next((layer for layer in self.header.layers if layer_ref(layer) == ref), None)

@@ -1,0 +1,57 @@
+"""Suspects for a model that does not learn: its loss stays where it was, or rises."""
+
+from collections.abc import Iterable
+
+from ..rules.rule import Symptom
+from .cause import Case, Cause, Suspect, Target
+from .setup import large_input, magnitude, optimizer_facts
+
+
+def suspects(case: Case) -> Iterable[Suspect]:
+    """Steps of the wrong size, saturated layers and unscaled inputs, as the numbers say."""
+    stuck = case.showing(Symptom.LOSS_NOT_DECREASING, Symptom.LOSS_DIVERGING)
+    exploding = case.showing(Symptom.EXPLODING_GRADIENT)
+    if not stuck and not exploding:
+        return
+    symptom = (*stuck, *exploding)[0]
+    optimizer = optimizer_facts(case.header)
+    saturated = case.showing(Symptom.SATURATED_ACTIVATION)
+    tiny, large = case.showing(Symptom.TINY_UPDATE), case.showing(Symptom.LARGE_UPDATE)
+    is_growing = symptom.symptom is not Symptom.LOSS_NOT_DECREASING
+    if is_growing or large or tiny:
+        reason = (*large, *exploding, *tiny)[:1]
+        factor = 0.01 if is_growing or large else 100
+        yield Suspect(
+            cause=Cause.LEARNING_RATE,
+            target=Target.OPTIMIZER,
+            layer=None,
+            confidence=0.75 if is_growing else 0.55,
+            symptoms=tuple(dict.fromkeys(f.symptom for f in (symptom, *reason))),
+            evidence=(*(f.in_numbers for f in (symptom, *reason)), f"optimizer: {optimizer}"),
+            fix=f"model.compile(optimizer={optimizer.with_rate(factor)}), ...)",
+        )
+    if saturated:
+        yield Suspect(
+            cause=Cause.HIDDEN_ACTIVATION,
+            target=Target.LAYER,
+            layer=saturated[0].place.layer,
+            confidence=0.5,
+            symptoms=(symptom.symptom, Symptom.SATURATED_ACTIVATION),
+            evidence=(symptom.in_numbers, saturated[0].in_numbers),
+            fix='Use activation="relu" in hidden layers, or smaller initial weights',
+        )
+    summary = large_input(case.header)
+    if summary is not None:
+        yield Suspect(
+            cause=Cause.INPUT_SCALE,
+            target=Target.DATA,
+            layer=None,
+            confidence=0.6,
+            symptoms=(symptom.symptom,),
+            evidence=(
+                symptom.in_numbers,
+                f'input "{summary.name}" reaches {magnitude(summary):.4g}',
+            ),
+            fix="normalization = keras.layers.Normalization(); normalization.adapt(x)\n"
+            "and make it the first layer (images: keras.layers.Rescaling(1 / 255)).",
+        )

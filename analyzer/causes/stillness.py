@@ -1,0 +1,131 @@
+"""Suspects for parts of a network that stand still: dead, zero, unchanged, without gradient."""
+
+from collections.abc import Iterable
+
+from ..findings import Finding
+from ..graph import output_layers
+from ..places import layer_ref
+from ..rules.rule import Symptom
+from .cause import Case, Cause, Suspect, Target
+from .setup import optimizer_facts
+
+_SQUASHING = frozenset({"sigmoid", "tanh", "hard_sigmoid", "softmax"})
+
+
+def suspects(case: Case) -> Iterable[Suspect]:
+    """One group of suspects for the earliest finding of each symptom."""
+    for symptom, infer in (
+        (Symptom.DEAD_UNITS, _dead),
+        (Symptom.VANISHING_GRADIENT, _vanishing),
+        (Symptom.STAYS_ZERO, _zero),
+        (Symptom.UNCHANGED_WEIGHT, _unchanged),
+    ):
+        seen = case.showing(symptom)
+        if seen:
+            yield from infer(case, seen[0])
+
+
+def _dead(case: Case, finding: Finding) -> Iterable[Suspect]:
+    outputs = {layer_ref(case.header.layers[i]) for i in output_layers(case.header)}
+    is_output = finding.place.layer in outputs
+    optimizer = optimizer_facts(case.header)
+    yield Suspect(
+        cause=Cause.OUTPUT_ACTIVATION if is_output else Cause.HIDDEN_ACTIVATION,
+        target=Target.LAYER,
+        layer=finding.place.layer,
+        confidence=0.7,
+        symptoms=(finding.symptom,),
+        evidence=(finding.in_numbers,),
+        fix="Use a linear output, and let the loss squash it (from_logits=True)"
+        if is_output
+        else 'Let negative values through: activation="leaky_relu", "elu" or "gelu", with '
+        'kernel_initializer="he_normal"',
+    )
+    hurt = case.showing(Symptom.LARGE_UPDATE)
+    yield Suspect(
+        cause=Cause.LEARNING_RATE,
+        target=Target.OPTIMIZER,
+        layer=None,
+        confidence=0.6 if hurt else 0.3,
+        symptoms=(finding.symptom, *(f.symptom for f in hurt[:1])),
+        evidence=(
+            finding.in_numbers,
+            *(f.in_numbers for f in hurt[:1]),
+            f"optimizer: {optimizer}",
+        ),
+        fix=f"A step too large pushes units into the zero half: {optimizer.with_rate(0.1)})",
+    )
+    if finding.onset == 0:
+        yield _initialization(finding, 0.4)
+
+
+def _vanishing(case: Case, finding: Finding) -> Iterable[Suspect]:
+    squashing = [layer for layer in case.header.layers if layer.activation in _SQUASHING]
+    if len(squashing) > 1:
+        yield Suspect(
+            cause=Cause.HIDDEN_ACTIVATION,
+            target=Target.LAYER,
+            layer=finding.place.layer,
+            confidence=0.65,
+            symptoms=(finding.symptom,),
+            evidence=(
+                finding.in_numbers,
+                f"{len(squashing)} layers with a saturating activation, e.g. "
+                f"{layer_ref(squashing[0])}: {squashing[0].activation}",
+            ),
+            fix='Use activation="relu" with kernel_initializer="he_normal" in hidden layers, or '
+            "put keras.layers.BatchNormalization() before each activation",
+        )
+    else:
+        yield _initialization(finding, 0.4)
+
+
+def _zero(case: Case, finding: Finding) -> Iterable[Suspect]:
+    if case.showing(Symptom.DEAD_UNITS):
+        return
+    if finding.onset == 0:
+        yield _initialization(finding, 0.7)
+    else:
+        yield _unknown(finding)
+
+
+def _unchanged(case: Case, finding: Finding) -> Iterable[Suspect]:
+    if case.showing(Symptom.DEAD_UNITS, Symptom.STAYS_ZERO):
+        return
+    optimizer = optimizer_facts(case.header)
+    if finding.rule == "no step changes the weight":
+        yield Suspect(
+            cause=Cause.LEARNING_RATE,
+            target=Target.OPTIMIZER,
+            layer=None,
+            confidence=0.8,
+            symptoms=(finding.symptom,),
+            evidence=(finding.in_numbers, f"optimizer: {optimizer}"),
+            fix="Raise the learning rate, e.g. keras.optimizers.Adam(learning_rate=1e-3)",
+        )
+    else:
+        yield _unknown(finding)
+
+
+def _initialization(finding: Finding, confidence: float) -> Suspect:
+    return Suspect(
+        cause=Cause.WEIGHT_INITIALIZATION,
+        target=Target.LAYER,
+        layer=finding.place.layer,
+        confidence=confidence,
+        symptoms=(finding.symptom,),
+        evidence=(finding.in_numbers,),
+        fix='Leave the default, or kernel_initializer="he_normal" (relu) or "glorot_uniform"',
+    )
+
+
+def _unknown(finding: Finding) -> Suspect:
+    return Suspect(
+        cause=Cause.UNKNOWN,
+        target=Target.LAYER if finding.place.layer else Target.TRAINING,
+        layer=finding.place.layer,
+        confidence=0.2,
+        symptoms=(finding.symptom,),
+        evidence=(finding.in_numbers,),
+        fix="Look at how this layer is connected: does the loss depend on its output?",
+    )

@@ -1,0 +1,121 @@
+"""The command ``deeplocalize-analyze``: the only place where the analyzer prints and exits."""
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from deeplocalize.traces.errors import TraceError
+
+from . import analyze
+from .diagnosis import Diagnosis, Verdict
+from .progress import progress_bar
+from .reports import REPORTS
+
+NO_FAULT, FAULT, NOT_ANALYSED = 0, 1, 2
+
+_EXIT_CODES = """\
+exit codes:
+  0  no fault found: the run looks healthy, or it is too short for a verdict
+     (the report says so, and what it would take)
+  1  a fault was located
+  2  nothing could be analysed: no trace, a damaged one, or one without iterations
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        with progress_bar() as progress:
+            diagnosis = analyze(options.trace, progress)
+    except TraceError as error:
+        return _fail(str(error))
+    to_file = options.output not in (None, "-")
+    colour = not to_file and sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    report = REPORTS[options.format](diagnosis, colour)
+    try:
+        if to_file:
+            write_whole(Path(options.output), report)
+        else:
+            _print(report)
+    except OSError as error:
+        return _fail(f"{options.output or 'standard output'}: {error.strerror or error}")
+    return exit_code(diagnosis)
+
+
+def exit_code(diagnosis: Diagnosis) -> int:
+    """0 without a fault, 1 with one, 2 if there was nothing to analyse."""
+    if diagnosis.verdict is Verdict.FAULTY:
+        return FAULT
+    return NO_FAULT if diagnosis.coverage.n_iterations else NOT_ANALYSED
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file under a temporary name and rename it, so that it is whole or not there.
+
+    A path that exists and is no regular file (``/dev/stderr``, a named pipe) is written to.
+    """
+    if path.exists() and not path.is_file():
+        path.write_text(text, encoding="utf-8")
+        return
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        # A temporary file is private; a report has the mode of any new file.
+        umask = os.umask(0)
+        os.umask(umask)
+        Path(temporary).chmod(0o666 & ~umask)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _print(text: str) -> None:
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader (head, less) has seen enough. Python would complain again while exiting.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _fail(message: str) -> int:
+    line = " ".join(message.split())
+    print(f"deeplocalize-analyze: {line}", file=sys.stderr)
+    return NOT_ANALYSED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="deeplocalize-analyze",
+        description="Say which layer and iteration of a recorded training went wrong first, why, "
+        "and what to try.",
+        epilog=_EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("trace", metavar="TRACE", help="a trace: run.h5 or run.parquet/")
+    parser.add_argument(
+        "--format", choices=sorted(REPORTS), default="text", help="default: %(default)s"
+    )
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", help="write the report there; - is standard output"
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {_version()}")
+    return parser
+
+
+def _version() -> str:
+    try:
+        return version("deeplocalize")
+    except PackageNotFoundError:
+        return "(not installed)"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,92 @@
+"""What a diagnosis rests on: how much was recorded, what could be judged, what was not seen."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from deeplocalize.traces.header import Header
+from deeplocalize.traces.schema import Kind
+
+from .engine import Replay
+from .places import LayerRef, layer_ref
+from .rules import CURVE_RULES
+from .rules.rule import Rule
+
+
+@dataclass(frozen=True)
+class Unjudged:
+    """A rule that could not judge this run, and what it would need."""
+
+    rule: str
+    needs: str
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Tensors that the trace does not hold, and why."""
+
+    kind: Kind
+    layer: LayerRef | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How far a verdict reaches.
+
+    ``n_recorded`` of ``n_iterations`` have statistics; ``n_series`` counts the series per kind.
+    """
+
+    n_iterations: int
+    n_recorded: int
+    n_series: Mapping[Kind, int]
+    judged: tuple[str, ...]
+    unjudged: tuple[Unjudged, ...]
+    missing: tuple[Missing, ...]
+
+
+def coverage_of(replay: Replay) -> Coverage:
+    """The coverage of a replayed trace."""
+    header, evidence = replay.header, replay.evidence
+    needs = {
+        watch.rule.name: _rule_needs(watch.rule, int(runs.n_rows.max(initial=0)), len(watch.series))
+        for watch, runs in zip(replay.watches, evidence.runs, strict=True)
+    }
+    accuracies = [
+        curve.n_values for i, curve in evidence.metrics.items() if "acc" in header.series[i].tensor
+    ]
+    for rule in CURVE_RULES:
+        n_values = evidence.loss.n_values if rule.kind is Kind.LOSS else max(accuracies, default=0)
+        needs[rule.name] = (
+            "" if n_values >= rule.patience else f"{rule.patience} iterations with a {rule.kind}"
+        )
+    return Coverage(
+        n_iterations=evidence.n_iterations,
+        n_recorded=evidence.n_recorded,
+        n_series=dict(Counter(series.kind for series in header.series)),
+        judged=tuple(name for name, need in needs.items() if not need),
+        unjudged=tuple(Unjudged(name, need) for name, need in needs.items() if need),
+        missing=_missing(header),
+    )
+
+
+def _rule_needs(rule: Rule, n_rows: int, n_series: int) -> str:
+    """What a rule lacks to judge; empty if nothing."""
+    if not n_series:
+        kinds = " or ".join(rule.scope.kinds)
+        activations = "/".join(sorted(rule.scope.activations))
+        return f"recorded {kinds}" + (f" of layers with {activations}" if activations else "")
+    if n_rows < rule.patience:
+        return f"{rule.patience} iterations, not {n_rows}"
+    return ""
+
+
+def _missing(header: Header) -> tuple[Missing, ...]:
+    return tuple(
+        Missing(
+            entry.kind,
+            None if entry.layer is None else layer_ref(header.layers[entry.layer]),
+            entry.reason,
+        )
+        for entry in header.unrecorded
+    )

@@ -1,0 +1,114 @@
+"""The diagnosis of a run: rich data, of which every report is a function."""
+
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from deeplocalize.traces.interface import TraceReader
+
+from .causes import Case, Suspect, infer
+from .chain import growths
+from .coverage import Coverage, coverage_of
+from .document import document_of
+from .engine import Progress, replay
+from .findings import Finding, find, first_of_the_worst
+from .localization import FirstFault, locate
+from .run import Ending, Run, run_of
+from .window import read_window
+
+SCHEMA = 1
+
+# Fewer iterations show whether something is non-finite, and nothing else.
+MIN_ITERATIONS = 20
+
+
+class Verdict(StrEnum):
+    """Whether the run shows a fault."""
+
+    HEALTHY = "healthy"
+    FAULTY = "faulty"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What a trace says about its run.
+
+    Attributes
+    ----------
+    verdict
+        Faulty if and only if there is a first fault.
+    needs
+        What would allow a verdict, where it is unknown; else empty.
+    first_fault
+        Where and when it first went wrong, with the chain around it.
+    suspects
+        What may have caused it, most likely first.
+    findings
+        Every symptom seen, in the order of (onset, position), notices included.
+    coverage
+        What the verdict rests on.
+    run
+        The run itself and how it ended.
+    """
+
+    verdict: Verdict
+    needs: str
+    first_fault: FirstFault | None
+    suspects: tuple[Suspect, ...]
+    findings: tuple[Finding, ...]
+    coverage: Coverage
+    run: Run
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON contract as plain data: strings, finite numbers, lists, dictionaries, None."""
+        return document_of(self, SCHEMA)
+
+    def to_json(self) -> str:
+        """The JSON contract as strict JSON text, indented."""
+        return json.dumps(self.to_dict(), indent=2, allow_nan=False)
+
+
+def diagnose(reader: TraceReader, source: str = "", progress: Progress | None = None) -> Diagnosis:
+    """Replay a trace and say what is wrong with its run.
+
+    Parameters
+    ----------
+    source
+        Where the trace came from, for the report.
+    progress
+        Called with the iterations done and their total.
+
+    Raises
+    ------
+    TraceError
+        The trace cannot be read.
+    """
+    replayed = replay(reader, progress)
+    findings = find(replayed)
+    coverage = coverage_of(replayed)
+    run = run_of(reader, source)
+    first = first_of_the_worst(findings)
+    if first is None:
+        needs = _needs(coverage, run)
+        verdict = Verdict.UNKNOWN if needs else Verdict.HEALTHY
+        return Diagnosis(verdict, needs, None, (), findings, coverage, run)
+    window = read_window(reader, first.onset)
+    fault = locate(reader.header, first, findings, window)
+    case = Case(reader.header, findings, fault, growths(window))
+    return Diagnosis(Verdict.FAULTY, "", fault, infer(case), findings, coverage, run)
+
+
+def _needs(coverage: Coverage, run: Run) -> str:
+    """What is missing for a verdict; empty if nothing is."""
+    if coverage.n_iterations == 0:
+        return "a trace with at least one recorded iteration"
+    if coverage.n_recorded < MIN_ITERATIONS:
+        return (
+            f"at least {MIN_ITERATIONS} recorded iterations; {coverage.n_recorded} show only that "
+            "everything stayed finite"
+        )
+    if run.ending is Ending.EXCEPTION:
+        return "a run that does not stop with an exception; up to there nothing is wrong with it"
+    return ""

@@ -1,0 +1,87 @@
+"""The model as a graph of layers: who feeds whom, and which outputs the trace does not hold.
+
+Layers are given by their position in ``header.layers``.
+"""
+
+from deeplocalize.traces.header import Header
+from deeplocalize.traces.schema import Kind
+
+
+def feeding(header: Header, layer: int) -> tuple[int, ...]:
+    """Layers whose output the given layer takes."""
+    places = _places(header)
+    return tuple(places[name] for name in header.layers[layer].inbound if name in places)
+
+
+def fed_by(header: Header, layer: int) -> tuple[int, ...]:
+    """Layers that take the given layer's output."""
+    return tuple(i for i in range(len(header.layers)) if layer in feeding(header, i))
+
+
+def output_layers(header: Header) -> frozenset[int]:
+    """Layers whose output no other layer takes; where the graph is not known, the last one."""
+    own = [i for i, layer in enumerate(header.layers) if layer.index >= 0]
+    last = max(own, key=lambda i: header.layers[i].order, default=-1)
+    taken = {source for i in own for source in feeding(header, i)}
+    return frozenset(i for i in own if i == last or (taken and i not in taken))
+
+
+def series_of(header: Header, layer: int, kind: Kind) -> tuple[int, ...]:
+    """Series of the given kind that belong to a layer."""
+    return tuple(
+        i for i, series in enumerate(header.series) if series.layer == layer and series.kind is kind
+    )
+
+
+def input_series(header: Header, layer: int) -> tuple[int, ...]:
+    """Series that hold what a layer receives: outputs of others, or the inputs of the batch."""
+    sources = feeding(header, layer)
+    found = tuple(i for other in sources for i in series_of(header, other, Kind.OUTPUT))
+    if found or any(header.layers[other].class_name != "InputLayer" for other in sources):
+        return found
+    is_first = header.layers[layer].order <= min(
+        other.order for other in header.layers if other.class_name != "InputLayer"
+    )
+    if not sources and not is_first:
+        return ()
+    return tuple(i for i, series in enumerate(header.series) if series.kind is Kind.INPUT)
+
+
+def unrecorded_before(header: Header, layer: int) -> tuple[int, ...]:
+    """Layers without a recorded output from which unobserved values reach the given layer.
+
+    Follows the inbound layers as far as outputs are missing, in order of execution. Where the
+    model's graph is not known, the layers whose output is listed as unrecorded and that run
+    between the last recorded output and the given layer.
+    """
+    if not any(other.inbound for other in header.layers):
+        return _unrecorded_in_order(header, layer)
+    found: set[int] = set()
+    ahead = list(feeding(header, layer))
+    while ahead:
+        other = ahead.pop()
+        is_input = header.layers[other].class_name == "InputLayer"
+        if other in found or is_input or series_of(header, other, Kind.OUTPUT):
+            continue
+        found.add(other)
+        ahead.extend(feeding(header, other))
+    return tuple(sorted(found, key=lambda i: header.layers[i].order))
+
+
+def _places(header: Header) -> dict[str, int]:
+    """Layers by path, and by bare name where that is unambiguous enough: the first so called."""
+    names = {layer.name: i for i, layer in reversed(list(enumerate(header.layers)))}
+    return names | {layer.path: i for i, layer in enumerate(header.layers)}
+
+
+def _unrecorded_in_order(header: Header, layer: int) -> tuple[int, ...]:
+    order = header.layers[layer].order
+    missing = {u.layer for u in header.unrecorded if u.kind is Kind.OUTPUT}
+    recorded_orders = [
+        other.order
+        for i, other in enumerate(header.layers)
+        if other.order < order and series_of(header, i, Kind.OUTPUT)
+    ]
+    since = max(recorded_orders, default=-1)
+    found = [i for i in missing if i is not None and since < header.layers[i].order < order]
+    return tuple(sorted(found, key=lambda i: header.layers[i].order))

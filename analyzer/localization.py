@@ -1,0 +1,83 @@
+"""The first fault: which layer, when, in which tensor, and what led to it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from deeplocalize.traces.header import Header
+from deeplocalize.traces.schema import Phase
+
+from .chain import Link, chain_of
+from .findings import Finding
+from .operation import Nature, nature_of
+from .places import LayerRef, Moment, Place, layer_ref
+from .producer import Origin, producer_of
+from .rules.rule import Symptom
+from .window import Window
+
+
+@dataclass(frozen=True)
+class FirstFault:
+    """Where and when a run first went wrong.
+
+    ``layer`` is the producer (None: the data, the loss or the step as a whole), ``place`` the
+    first tensor that shows it, which in the backward phase may belong to another layer.
+    ``alternatives`` are unrecorded layers that could be the producer as well. ``origin`` and
+    ``nature`` are None for symptoms other than non-finite values.
+    """
+
+    moment: Moment
+    phase: Phase
+    layer: LayerRef | None
+    place: Place
+    symptom: Symptom
+    explanation: str
+    origin: Origin | None = None
+    nature: Nature | None = None
+    hint: str = ""
+    alternatives: tuple[LayerRef, ...] = ()
+    chain: tuple[Link, ...] = ()
+
+
+def locate(
+    header: Header, finding: Finding, findings: Sequence[Finding], window: Window
+) -> FirstFault:
+    """Localize a finding, looking at the iterations around its onset.
+
+    Parameters
+    ----------
+    finding
+        What `first_of_the_worst` chose from ``findings``.
+    window
+        The iterations around the finding's onset.
+    """
+    if finding.symptom is not Symptom.NON_FINITE:
+        return FirstFault(
+            moment=window.moment,
+            phase=finding.place.kind.phase,
+            layer=finding.place.layer,
+            place=finding.place,
+            symptom=finding.symptom,
+            explanation=_persisting(finding),
+            chain=chain_of(finding, findings, window),
+        )
+    producer = producer_of(header, finding.place, window)
+    return FirstFault(
+        moment=window.moment,
+        phase=finding.place.kind.phase,
+        layer=None if producer.layer is None else layer_ref(header.layers[producer.layer]),
+        place=finding.place,
+        symptom=finding.symptom,
+        explanation=producer.explanation,
+        origin=producer.origin,
+        nature=nature_of(window, finding.place.series),
+        hint=producer.hint,
+        alternatives=tuple(layer_ref(header.layers[i]) for i in producer.alternatives),
+        chain=chain_of(finding, findings, window),
+    )
+
+
+def _persisting(finding: Finding) -> str:
+    return (
+        f"the {finding}, in {finding.n_holding} of {finding.n_judged} recorded iterations "
+        f"({finding.quantity}: {finding.peak:.4g})"
+    )

@@ -1,0 +1,95 @@
+"""What kind of arithmetic made the first non-finite value, guessed from the numbers around it."""
+
+from collections.abc import Sequence
+from enum import StrEnum
+
+import numpy as np
+
+from .window import Window
+
+
+class Nature(StrEnum):
+    """How a value stopped being finite.
+
+    An infinity without a NaN before it is an overflow or a pole; a NaN without an infinity
+    comes from 0/0, Inf - Inf or an argument outside of a function's domain.
+    """
+
+    INFINITE = "infinite"
+    UNDEFINED = "undefined"
+
+
+def nature_of(window: Window, series: int) -> Nature:
+    """Whether infinities or only NaN stand in the first non-finite tensor."""
+    return Nature.INFINITE if window.n_inf(series) else Nature.UNDEFINED
+
+
+def forward_hint(window: Window, series: int, inputs: Sequence[int]) -> str:
+    """Which operation fits a layer that turns finite inputs into the given output."""
+    known = [i for i in inputs if window.is_finite(i)]
+    if nature_of(window, series) is Nature.INFINITE:
+        return _infinite_hint(window, series, known)
+    return _undefined_hint(window, known)
+
+
+def backward_hint(window: Window, around: Sequence[int]) -> str:
+    """Which derivative fits a layer that breaks a finite gradient.
+
+    ``around`` are the layer's inputs and outputs.
+    """
+    known = [i for i in around if window.is_finite(i)]
+    n_zero = sum(int(window.value(i, "n_zero")) for i in known)
+    if n_zero:
+        return (
+            f"{_zeros(n_zero)} there: the derivative of a square root, a norm, a logarithm or a "
+            "quotient is infinite at 0, also where the function itself is finite"
+        )
+    return "the derivative overflows or is not defined at the values of this batch"
+
+
+def largest_finite(dtype: str) -> float:
+    """Largest finite value of a floating-point type; that of float32 for unknown ones."""
+    if dtype in ("float16", "float64"):
+        return float(np.finfo(dtype).max)
+    return float(np.finfo("float32").max)
+
+
+def _infinite_hint(window: Window, series: int, inputs: Sequence[int]) -> str:
+    dtype = window.header.series[series].dtype
+    limit = largest_finite(dtype)
+    largest_input = max((window.value(i, "max") for i in inputs), default=float("nan"))
+    magnitude = window.largest_magnitude(inputs)
+    n_zero = sum(int(window.value(i, "n_zero")) for i in inputs)
+    if magnitude > np.sqrt(limit):
+        return (
+            f"its input reaches {magnitude:.3g}, so that products leave the range of {dtype} "
+            f"(up to {limit:.3g})"
+        )
+    if window.value(series, "n_posinf") and largest_input > np.log(limit):
+        return (
+            f"its input reaches {largest_input:.4g}, and exp overflows {dtype} above "
+            f"{np.log(limit):.4g}"
+        )
+    if n_zero and window.value(series, "n_neginf"):
+        return f"its input has {_zeros(n_zero)}, and log(0) is -Inf"
+    if n_zero:
+        return f"its input has {_zeros(n_zero)}: a division by zero or a logarithm of zero"
+    return f"a result beyond the range of {dtype} (up to {limit:.3g}), or a division by zero"
+
+
+def _undefined_hint(window: Window, inputs: Sequence[int]) -> str:
+    smallest = min((window.value(i, "min") for i in inputs), default=float("nan"))
+    n_zero = sum(int(window.value(i, "n_zero")) for i in inputs)
+    guesses = []
+    if smallest < 0:
+        guesses.append(
+            f"its input goes down to {smallest:.4g}: a square root, logarithm or power of a "
+            "negative number"
+        )
+    if n_zero:
+        guesses.append(f"its input has {_zeros(n_zero)}: 0/0 or 0 times an infinity")
+    return "; or ".join(guesses) or "0/0, Inf - Inf or an argument outside of a function's domain"
+
+
+def _zeros(count: int) -> str:
+    return "1 element that is exactly 0" if count == 1 else f"{count} elements that are exactly 0"

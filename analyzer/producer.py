@@ -1,0 +1,216 @@
+"""Who produced the first non-finite value of an iteration.
+
+A producer turns finite values into non-finite ones; everything after it only propagates. The
+execution order makes the owner of the first non-finite series the producer, except in the
+backward phase, where a gradient by an output is computed by the layer that took that output.
+Where values around the producer were not recorded, the layers that could be meant instead are
+its alternatives. Layers are given by their position in ``header.layers``.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from deeplocalize.traces.header import Header
+from deeplocalize.traces.schema import Kind
+
+from .graph import fed_by, input_series, output_layers, series_of, unrecorded_before
+from .operation import backward_hint, forward_hint
+from .places import Place, layer_ref
+from .window import Window
+
+
+class Origin(StrEnum):
+    """What brought a non-finite value into being."""
+
+    DATA = "data"
+    INITIAL_WEIGHT = "initial_weight"
+    CHANGED_WEIGHT = "changed_weight"
+    LAYER = "layer"
+    LOSS = "loss"
+    LAYER_DERIVATIVE = "layer_derivative"
+    LOSS_DERIVATIVE = "loss_derivative"
+    OPTIMIZER = "optimizer"
+    STATE = "state"
+
+
+@dataclass(frozen=True)
+class Producer:
+    """A layer (None: the data, the loss or the step), why it is the one, and how it came about."""
+
+    origin: Origin
+    layer: int | None
+    explanation: str
+    hint: str = ""
+    alternatives: tuple[int, ...] = ()
+
+
+def producer_of(header: Header, place: Place, window: Window) -> Producer:
+    """Who produced the non-finite values at a place, the first of its iteration."""
+    layer = header.series[place.series].layer
+    if layer is None:
+        return _of_the_step(header, place, window)
+    match place.kind:
+        case Kind.WEIGHT:
+            return _of_weight(layer, place, window)
+        case Kind.PREACTIVATION | Kind.OUTPUT:
+            return _of_output(header, layer, place, window)
+        case Kind.OUTPUT_GRADIENT | Kind.PREACTIVATION_GRADIENT:
+            return _of_passed_gradient(header, layer, place, window)
+        case Kind.WEIGHT_GRADIENT:
+            return _of_weight_gradient(header, layer, place, window)
+        case _:
+            return _of_update_or_state(layer, place, window)
+
+
+def amount(window: Window, series: int) -> str:
+    """How many elements of a tensor are NaN or infinite, in words."""
+    counts = [(window.n_nan(series), "NaN"), (window.n_inf(series), "infinite")]
+    words = " and ".join(f"{count} {name}" for count, name in counts if count)
+    n = int(window.value(series, "n"))
+    return f"{words} of {n} elements" if n != 1 else words.removeprefix("1 ")
+
+
+def _of_the_step(header: Header, place: Place, window: Window) -> Producer:
+    if place.kind is not Kind.LOSS:
+        held = f"the {place} of this batch has {_amount(place, window)}"
+        return Producer(Origin.DATA, None, held)
+    missing = {unrecorded.layer for unrecorded in header.unrecorded}
+    unseen = tuple(
+        i for i in sorted(output_layers(header) & missing) if not series_of(header, i, Kind.OUTPUT)
+    )
+    return Producer(
+        Origin.LOSS,
+        None,
+        "every recorded output is finite, and the loss computed from them is "
+        f"{_amount(place, window)}",
+        alternatives=unseen,
+    )
+
+
+def _of_weight(layer: int, place: Place, window: Window) -> Producer:
+    held = f"the {place} has {_amount(place, window)}"
+    origin = Origin.CHANGED_WEIGHT
+    if window.n_skipped:
+        reason = f"; the {window.n_skipped} iterations before this one were not recorded"
+    elif window.is_start:
+        origin = Origin.INITIAL_WEIGHT
+        reason = " before the first step: it was created or loaded like this"
+    else:
+        reason = (
+            ", although the update before it was finite: something other than the optimizer "
+            "changed it between two steps (a callback, an assignment, loaded weights)"
+        )
+    return Producer(origin, layer, held + reason)
+
+
+def _of_output(header: Header, layer: int, place: Place, window: Window) -> Producer:
+    preactivation = series_of(header, layer, Kind.PREACTIVATION)
+    if place.kind is Kind.OUTPUT and any(map(window.is_finite, preactivation)):
+        return Producer(
+            Origin.LAYER,
+            layer,
+            f"the pre-activation of {place.layer} is finite, and its output has "
+            f"{_amount(place, window)}",
+            forward_hint(window, place.series, preactivation),
+        )
+    alternatives = unrecorded_before(header, layer)
+    weights = " and weights" if series_of(header, layer, Kind.WEIGHT) else ""
+    received = (
+        "is the first recorded one after layers whose output is not in the trace"
+        if alternatives
+        else f"receives finite inputs{weights}"
+    )
+    return Producer(
+        Origin.LAYER,
+        layer,
+        f"{place.layer} {received}, and its {place.noun} has {_amount(place, window)}",
+        forward_hint(window, place.series, input_series(header, layer)),
+        alternatives,
+    )
+
+
+def _of_passed_gradient(header: Header, layer: int, place: Place, window: Window) -> Producer:
+    if place.kind is Kind.PREACTIVATION_GRADIENT and any(
+        map(window.is_finite, series_of(header, layer, Kind.OUTPUT_GRADIENT))
+    ):
+        return Producer(
+            Origin.LAYER_DERIVATIVE,
+            layer,
+            f"{place.layer} receives a finite gradient, and its activation's derivative turns it "
+            f"into {_amount(place, window)}",
+            backward_hint(window, _around(header, layer)),
+        )
+    takers = [i for i in fed_by(header, layer) if not _receives_broken_gradient(header, i, window)]
+    if not takers:
+        return Producer(
+            Origin.LOSS_DERIVATIVE,
+            layer,
+            f"the {place} has {_amount(place, window)}; it comes straight from the loss, which is "
+            "finite while its derivative is not",
+            backward_hint(window, series_of(header, layer, Kind.OUTPUT)),
+        )
+    proven = [i for i in takers if _receives_finite_gradient(header, i, window)]
+    producer = max(proven or takers, key=lambda i: header.layers[i].order)
+    received = (
+        "receives a finite gradient" if proven else "or a layer after it (not recorded) breaks it"
+    )
+    return Producer(
+        Origin.LAYER_DERIVATIVE,
+        producer,
+        f"{layer_ref(header.layers[producer])} {received}, and the gradient that it passes back "
+        f"to {place.layer} has {_amount(place, window)}",
+        backward_hint(window, _around(header, producer)),
+        tuple(i for i in takers if i != producer),
+    )
+
+
+def _of_weight_gradient(header: Header, layer: int, place: Place, window: Window) -> Producer:
+    held = f'the gradient of its weight "{place.tensor}" has {_amount(place, window)}'
+    hint = backward_hint(window, _around(header, layer))
+    if _receives_finite_gradient(header, layer, window):
+        explanation = f"{place.layer} receives a finite gradient, and {held}"
+        return Producer(Origin.LAYER_DERIVATIVE, layer, explanation, hint)
+    return Producer(
+        Origin.LAYER_DERIVATIVE,
+        layer,
+        f"{place.layer} is the first whose gradients show it: {held}; the gradient that reached "
+        "the layer was not recorded",
+        hint,
+        fed_by(header, layer),
+    )
+
+
+def _of_update_or_state(layer: int, place: Place, window: Window) -> Producer:
+    origin, circumstance = (
+        (
+            Origin.OPTIMIZER,
+            "although the gradient is finite: the optimizer's own arithmetic leaves the range",
+        )
+        if place.kind is Kind.WEIGHT_UPDATE
+        else (Origin.STATE, "while nothing before it in this iteration is broken")
+    )
+    return Producer(origin, layer, f"the {place} has {_amount(place, window)}, {circumstance}")
+
+
+def _amount(place: Place, window: Window) -> str:
+    return amount(window, place.series)
+
+
+def _around(header: Header, layer: int) -> tuple[int, ...]:
+    """Series of what a layer receives and returns."""
+    return (*input_series(header, layer), *series_of(header, layer, Kind.OUTPUT))
+
+
+def _arriving(header: Header, layer: int) -> tuple[int, ...]:
+    """Series of the gradient that reaches a layer from behind."""
+    by_output = series_of(header, layer, Kind.OUTPUT_GRADIENT)
+    return by_output or series_of(header, layer, Kind.PREACTIVATION_GRADIENT)
+
+
+def _receives_finite_gradient(header: Header, layer: int, window: Window) -> bool:
+    arriving = _arriving(header, layer)
+    return bool(arriving) and all(map(window.is_finite, arriving))
+
+
+def _receives_broken_gradient(header: Header, layer: int, window: Window) -> bool:
+    return any(map(window.is_nonfinite, _arriving(header, layer)))

@@ -1,0 +1,41 @@
+"""A progress bar on standard error: only on a terminal, only after a second, gone when done."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from .engine import Progress as Report
+
+DELAY_S = 1.0
+
+
+@contextmanager
+def progress_bar(is_wanted: bool = True) -> Iterator[Report | None]:
+    """Yield a function that shows iterations done of their total, or None off a terminal."""
+    console = Console(stderr=True)
+    if not is_wanted or not console.is_terminal:
+        yield None
+        return
+    bar = Progress(
+        TextColumn("analysing"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+    )
+    task = bar.add_task("analysing")
+    began = time.monotonic()
+
+    def show(done: int, total: int) -> None:
+        if time.monotonic() - began >= DELAY_S:
+            bar.start()
+        bar.update(task, completed=done, total=total)
+
+    try:
+        yield show
+    finally:
+        bar.stop()

@@ -1,0 +1,151 @@
+"""Rules over whole curves, which ask whether the model learns at all.
+
+A flat loss is no fault by itself: a model that fits already has one too. What tells them apart
+is the trivial level, the loss of always predicting the same (``trivial.py``). Where that level
+is not known (custom losses, adversarial training), a finding stays a notice.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from deeplocalize.traces.schema import Kind
+
+from ..curve import Curve, Stretch, head, tail
+from .rule import Severity, Symptom
+
+HEAD_SHARE = 0.1
+TAIL_SHARE = 0.25
+
+
+@dataclass(frozen=True)
+class CurveView:
+    """The two ends of a curve and the level that needs no learning (None: not known)."""
+
+    n_values: int
+    head: Stretch
+    tail: Stretch
+    trivial_level: float | None
+
+    @property
+    def standard_error(self) -> float:
+        """Standard error of the difference between the ends."""
+        return math.hypot(self.head.standard_error, self.tail.standard_error)
+
+
+@dataclass(frozen=True)
+class CurveRule:
+    """A symptom of a whole curve: of the loss or of the accuracies.
+
+    ``patience`` is the number of values below which nothing is judged. Without a trivial
+    level the severity is at most `Severity.NOTICE`.
+    """
+
+    name: str
+    symptom: Symptom
+    kind: Kind
+    condition: Callable[[CurveView, float], bool]
+    threshold: float
+    measure: Callable[[CurveView], float]
+    quantity: str
+    patience: int
+    severity: Severity
+    statement: str
+    reason: str
+    source: str
+    false_alarms: str
+
+
+def curve_view(curve: Curve, trivial_level: float | None) -> CurveView:
+    """What a curve rule sees of a curve."""
+    return CurveView(
+        curve.n_values, head(curve, HEAD_SHARE), tail(curve, TAIL_SHARE), trivial_level
+    )
+
+
+def _decrease(view: CurveView) -> float:
+    """By what share of its first level the curve has fallen."""
+    scale = abs(view.head.mean)
+    return (view.head.mean - view.tail.mean) / scale if scale else 0.0
+
+
+def _is_flat_and_trivial(view: CurveView, threshold: float) -> bool:
+    is_significant = view.head.mean - view.tail.mean > 2 * view.standard_error
+    if _decrease(view) >= threshold and is_significant:
+        return False
+    if view.trivial_level is None:
+        return view.tail.mean != 0
+    return view.tail.mean >= 0.95 * view.trivial_level
+
+
+def _growth(view: CurveView) -> float:
+    scale = abs(view.head.mean)
+    return view.tail.mean / scale if scale else 0.0
+
+
+def _has_diverged(view: CurveView, threshold: float) -> bool:
+    return _growth(view) > threshold and view.tail.mean > (view.trivial_level or 0.0)
+
+
+def _gain(view: CurveView) -> float:
+    return view.tail.mean - (view.trivial_level or 0.0)
+
+
+def _is_at_base_rate(view: CurveView, threshold: float) -> bool:
+    if view.trivial_level is None or view.trivial_level > 0.95:
+        return False
+    return _gain(view) <= threshold
+
+
+LOSS_NOT_DECREASING = CurveRule(
+    name="loss does not decrease",
+    symptom=Symptom.LOSS_NOT_DECREASING,
+    kind=Kind.LOSS,
+    condition=_is_flat_and_trivial,
+    threshold=0.01,
+    measure=_decrease,
+    quantity="relative decrease of the loss",
+    patience=100,
+    severity=Severity.SEVERE,
+    statement="has not decreased and is no better than always predicting the same",
+    reason="The model does not learn.",
+    source="first tenth against last quarter of the run, at most 1 % or two standard errors; the "
+    "level to beat is the entropy of the classes or the variance of the targets",
+    false_alarms="targets that cannot be predicted from the inputs; long plateaus (XOR under "
+    "plain gradient descent) in runs that stop on them",
+)
+
+LOSS_DIVERGING = CurveRule(
+    name="loss diverges",
+    symptom=Symptom.LOSS_DIVERGING,
+    kind=Kind.LOSS,
+    condition=_has_diverged,
+    threshold=100.0,
+    measure=_growth,
+    quantity="loss relative to the start of the run",
+    patience=20,
+    severity=Severity.SEVERE,
+    statement="has grown far beyond where it started",
+    reason="Training makes the model worse: the steps are too large.",
+    source="two orders of magnitude between the first tenth and the last quarter, and worse than "
+    "always predicting the same",
+    false_alarms="a loss whose weights are raised during the run",
+)
+
+ACCURACY_NOT_CHANGING = CurveRule(
+    name="accuracy at the base rate",
+    symptom=Symptom.ACCURACY_NOT_CHANGING,
+    kind=Kind.METRIC,
+    condition=_is_at_base_rate,
+    threshold=0.02,
+    measure=_gain,
+    quantity="accuracy above the share of the most frequent class",
+    patience=100,
+    severity=Severity.NOTICE,
+    statement="is no better than always answering the most frequent class",
+    reason="The model's answers carry no information, whatever its loss does.",
+    source="two percentage points over the share of the most frequent class",
+    false_alarms="hard problems in short runs; hence only a notice",
+)
+
+CURVE_RULES = (LOSS_NOT_DECREASING, LOSS_DIVERGING, ACCURACY_NOT_CHANGING)

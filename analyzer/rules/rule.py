@@ -1,0 +1,93 @@
+"""What a rule is: a symptom with the condition that shows it, as data.
+
+A rule has no state and reads nothing. How long its condition held is kept by ``evidence.py``;
+which series it looks at is worked out by ``watch.py``.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+
+from deeplocalize.traces.schema import Kind
+
+from .view import Flags, Values, View, recorded_and_finite
+
+
+class Symptom(StrEnum):
+    """What a training run can be seen to suffer from."""
+
+    NON_FINITE = "non_finite"
+    STAYS_ZERO = "stays_zero"
+    UNCHANGED_WEIGHT = "unchanged_weight"
+    EXPLODING_GRADIENT = "exploding_gradient"
+    VANISHING_GRADIENT = "vanishing_gradient"
+    DEAD_UNITS = "dead_units"
+    SATURATED_ACTIVATION = "saturated_activation"
+    TINY_UPDATE = "tiny_update"
+    LARGE_UPDATE = "large_update"
+    LOSS_NOT_DECREASING = "loss_not_decreasing"
+    LOSS_DIVERGING = "loss_diverging"
+    ACCURACY_NOT_CHANGING = "accuracy_not_changing"
+
+
+class Severity(IntEnum):
+    """How much a finding weighs: only severe and fatal ones make the verdict faulty.
+
+    ``NOTICE`` explains and supports; ``SEVERE`` harms the training; ``FATAL`` ends it. Where a
+    run broke, the first fault is where it broke, and slower symptoms are its prelude.
+    """
+
+    NOTICE = 1
+    SEVERE = 2
+    FATAL = 3
+
+
+class Extent(StrEnum):
+    """Which stretch of consecutive recorded iterations counts, once it reaches the patience."""
+
+    FIRST = "the first stretch"
+    LAST = "the stretch that lasts until the end of the run"
+    WHOLE = "the whole run"
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Which series a rule looks at; every field narrows.
+
+    ``activations`` are names of the layer's activation (empty: any). ``min_axes`` leaves out
+    vectors such as biases. ``companions`` are kinds that must exist for the same layer and
+    tensor and whose columns the condition may join.
+    """
+
+    kinds: tuple[Kind, ...]
+    activations: frozenset[str] = frozenset()
+    min_axes: int = 0
+    hidden_layers_only: bool = False
+    parametric_layers_only: bool = False
+    companions: tuple[Kind, ...] = ()
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A symptom of single tensors, decided row by row.
+
+    ``condition(view, threshold)`` and ``measure(view)`` are vectorised over (rows, series).
+    Rows that are not ``applicable`` neither extend nor end a stretch. ``quantity`` says in
+    words what ``measure`` returns, ``statement`` what the tensor does, as a predicate.
+    """
+
+    name: str
+    symptom: Symptom
+    scope: Scope
+    condition: Callable[[View, float], Flags]
+    threshold: float
+    measure: Callable[[View], Values]
+    quantity: str
+    patience: int
+    extent: Extent
+    severity: Severity
+    statement: str
+    reason: str
+    source: str
+    false_alarms: str
+    applicable: Callable[[View], Flags] = field(default=recorded_and_finite)

@@ -1,0 +1,104 @@
+"""The iterations around a moment, read from the trace for a closer look."""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deeplocalize.traces.header import Header
+from deeplocalize.traces.interface import TraceReader
+from deeplocalize.traces.table import Block
+
+from .places import Moment
+
+N_BEFORE = 32
+N_AFTER = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """A block of rows and which of them is the moment in question.
+
+    ``at`` is the place of that iteration among the block's recorded rows.
+    """
+
+    header: Header
+    block: Block
+    at: int
+    moment: Moment
+
+    @property
+    def is_start(self) -> bool:
+        """Whether nothing was recorded before the moment."""
+        return self.at == 0
+
+    @property
+    def n_skipped(self) -> int:
+        """Iterations just before the moment whose statistics were not recorded."""
+        if self.is_start:
+            return int(self.moment.iteration)
+        return int(self.block.recorded[self.at] - self.block.recorded[self.at - 1]) - 1
+
+    def value(self, series: int, column: str) -> float:
+        """One number of the moment."""
+        return float(self.block.statistics[column][self.at, series])
+
+    def is_recorded(self, series: int) -> bool:
+        """Whether the trace holds the tensor at the moment."""
+        return self.value(series, "n") >= 0
+
+    def is_nonfinite(self, series: int) -> bool:
+        """Whether the tensor holds a NaN or an infinity at the moment."""
+        return self.n_nan(series) + self.n_inf(series) > 0
+
+    def is_finite(self, series: int) -> bool:
+        """Whether the tensor is recorded at the moment, and finite."""
+        return self.is_recorded(series) and not self.is_nonfinite(series)
+
+    def n_nan(self, series: int) -> int:
+        """NaN elements at the moment."""
+        return int(self.value(series, "n_nan"))
+
+    def n_inf(self, series: int) -> int:
+        """Infinite elements at the moment."""
+        return int(self.value(series, "n_posinf") + self.value(series, "n_neginf"))
+
+    def rms_before(self, series: int) -> NDArray[np.float64]:
+        """Rms of the recorded iterations before the moment, oldest first; may hold NaN."""
+        rms: NDArray[np.float64] = self.block.statistics["rms"][: self.at, series]
+        return rms
+
+    def iterations_before(self) -> NDArray[np.int64]:
+        """The recorded iterations before the moment."""
+        return self.block.recorded[: self.at]
+
+    def largest_magnitude(self, series: Sequence[int]) -> float:
+        """Largest finite magnitude at the moment in any of the series; NaN without one."""
+        bounds = [abs(self.value(i, name)) for i in series for name in ("min", "max")]
+        return max((bound for bound in bounds if not np.isnan(bound)), default=float("nan"))
+
+
+def read_window(reader: TraceReader, iteration: int) -> Window:
+    """Read the rows around a recorded iteration."""
+    row = _row_of(reader, iteration)
+    start, stop = max(row - N_BEFORE, 0), min(row + 1 + N_AFTER, reader.n_iterations)
+    block = reader.read(start, stop)
+    table, here = block.iterations, row - start
+    return Window(
+        header=reader.header,
+        block=block,
+        at=int(np.searchsorted(block.recorded, iteration)),
+        moment=Moment(iteration, int(table["epoch"][here]), int(table["batch"][here])),
+    )
+
+
+def _row_of(reader: TraceReader, iteration: int) -> int:
+    def iteration_of(row: int) -> int:
+        return int(reader.iterations(row, row + 1)["iteration"][0])
+
+    last = reader.n_iterations - 1
+    if iteration <= last and iteration_of(iteration) == iteration:
+        return iteration
+    return min(bisect_left(range(last + 1), iteration, key=iteration_of), last)
