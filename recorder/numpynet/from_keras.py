@@ -26,7 +26,16 @@ from .layers import (
     ReLU,
     Softmax,
 )
-from .losses import Loss, loss_named
+from .losses import (
+    BinaryCrossentropy,
+    CategoricalCrossentropy,
+    Huber,
+    Loss,
+    MeanAbsoluteError,
+    MeanSquaredError,
+    SparseCategoricalCrossentropy,
+    loss_named,
+)
 from .metrics import check_metric
 from .optimizers import SGD, Adam, Optimizer, RMSprop, Schedule
 from .sequential import Sequential
@@ -191,20 +200,31 @@ _LAYERS: dict[type, Callable[[Any], Layer]] = {
 
 
 def _loss(model: Any) -> Loss:
-    loss = model.loss
-    if isinstance(loss, str):
-        return loss_named(loss)
-    config = loss.get_config() if isinstance(loss, keras.losses.Loss) else {}
-    name = keras.src.utils.naming.to_snake_case(type(loss).__name__) if config else ""
-    if callable(loss) and not config:
-        return loss_named(getattr(loss, "__name__", str(loss)))
+    source = model.loss
+    if isinstance(source, str):
+        return loss_named(source)
+    if not isinstance(source, keras.losses.Loss):
+        return loss_named(getattr(source, "__name__", repr(source)))
+    name = type(source).__name__
+    if type(source) not in _LOSSES:
+        known = ", ".join(cls.__name__ for cls in _LOSSES)
+        raise ValueError(f"loss {name} has no counterpart; there are {known}")
+    arguments = {"reduction": source.reduction, **source._fn_kwargs}
     for argument, only in _ONLY.items():
-        if config.get(argument, only) != only:
-            raise ValueError(
-                f"loss {name}: {argument}={config[argument]!r} has no counterpart, only {only!r}"
-            )
-    return loss_named(name, **{k: config[k] for k in ("from_logits", "delta") if k in config})
+        found = arguments.pop(argument, only)
+        if found != only:
+            raise ValueError(f"loss {name}: {argument}={found!r} has no counterpart, only {only!r}")
+    return _LOSSES[type(source)](**arguments)
 
+
+_LOSSES: dict[type, Callable[..., Loss]] = {
+    keras.losses.CategoricalCrossentropy: CategoricalCrossentropy,
+    keras.losses.SparseCategoricalCrossentropy: SparseCategoricalCrossentropy,
+    keras.losses.BinaryCrossentropy: BinaryCrossentropy,
+    keras.losses.MeanSquaredError: MeanSquaredError,
+    keras.losses.MeanAbsoluteError: MeanAbsoluteError,
+    keras.losses.Huber: Huber,
+}
 
 _ONLY = {
     "reduction": "sum_over_batch_size",
@@ -255,7 +275,8 @@ def _refuse(optimizer: Any, argument: str, only: object) -> None:
     found = getattr(optimizer, argument, only)
     if found != only:
         raise ValueError(
-            f"optimizer {optimizer.name}: {argument}={found!r} has no counterpart, only {only!r}"
+            f"optimizer {type(optimizer).__name__}: {argument}={found!r} has no counterpart, "
+            f"only {only!r}"
         )
 
 
@@ -283,4 +304,6 @@ def _copy_slots(source: Any, network: Sequential, optimizer: Optimizer) -> None:
     }
     for name in optimizer.slot_names():
         for key, variable in zip(keys, lists[name] or (), strict=True):
-            optimizer.slots.setdefault(key, {})[name] = np.array(variable)
+            optimizer.slots.setdefault(key, {})[name] = np.array(
+                keras.ops.convert_to_numpy(variable)
+            )

@@ -17,12 +17,16 @@ Schedule = Callable[[int], float]
 
 @dataclass(frozen=True)
 class Parameter:
-    """A weight to be changed; ``key`` is unique in the network ("dense/kernel")."""
+    """A weight to be changed; ``key`` is unique in the network ("dense/kernel").
+
+    ``squares`` replaces the gradient's squares where a layer knows better (see `Embedding`).
+    """
 
     key: str
     value: Array
     gradient: Array
     learning_rate: float | None = None
+    squares: Array | None = None
 
 
 class Optimizer:
@@ -62,15 +66,15 @@ class Optimizer:
                 if name not in slots:
                     slots[name] = np.zeros_like(parameter.value)
             own = parameter.learning_rate
-            self.update(parameter.value, parameter.gradient, rate if own is None else own, slots)
+            self.update(parameter, rate if own is None else own, slots)
         self.iterations += 1
 
     def slot_names(self) -> tuple[str, ...]:
         """Names of the arrays kept for every weight, all zeros at first."""
         return ()
 
-    def update(self, w: Array, g: Array, rate: float, slots: dict[str, Array]) -> None:
-        """Change one weight w and its slots in place by its gradient g."""
+    def update(self, parameter: Parameter, rate: float, slots: dict[str, Array]) -> None:
+        """Change one weight and its slots in place."""
         raise NotImplementedError
 
     def config(self) -> dict[str, Any]:
@@ -102,15 +106,15 @@ class SGD(Optimizer):
         """The velocity, if there is momentum."""
         return ("momentum",) if self.momentum else ()
 
-    def update(self, w: Array, g: Array, rate: float, slots: dict[str, Array]) -> None:
+    def update(self, parameter: Parameter, rate: float, slots: dict[str, Array]) -> None:
         """One step of one weight."""
-        step = g * rate
+        step = parameter.gradient * rate
         if self.momentum:
             v = slots["momentum"]
             v *= self.momentum
             v -= step
             step = step - v * self.momentum if self.nesterov else -v
-        w -= step
+        np.subtract(parameter.value, step, out=parameter.value)
 
     def config(self) -> dict[str, Any]:
         """Name and arguments."""
@@ -148,11 +152,12 @@ class RMSprop(Optimizer):
             *(("average_gradient",) if self.centered else ()),
         )
 
-    def update(self, w: Array, g: Array, rate: float, slots: dict[str, Array]) -> None:
+    def update(self, parameter: Parameter, rate: float, slots: dict[str, Array]) -> None:
         """One step of one weight."""
+        g = parameter.gradient
         v = slots["velocity"]
         v *= self.rho
-        v += np.square(g) * (1 - self.rho)
+        v += (1 - self.rho) * _squares(parameter)
         variance = v + self.epsilon
         if self.centered:
             mean = slots["average_gradient"]
@@ -165,7 +170,7 @@ class RMSprop(Optimizer):
             m *= self.momentum
             m += step
             step = m
-        w -= step
+        np.subtract(parameter.value, step, out=parameter.value)
 
     def config(self) -> dict[str, Any]:
         """Name and arguments."""
@@ -203,27 +208,26 @@ class Adam(Optimizer):
         """The two moments."""
         return ("momentum", "velocity")
 
-    def update(self, w: Array, g: Array, rate: float, slots: dict[str, Array]) -> None:
+    def update(self, parameter: Parameter, rate: float, slots: dict[str, Array]) -> None:
         """One step of one weight."""
         # In the weight's dtype, as Keras: in float32, 1 - 0.999^t is off by up to 5e-5.
-        number = w.dtype.type
+        number = parameter.value.dtype.type
         t = number(self.iterations + 1)
         correction_1 = 1 - number(self.beta_1) ** t
         correction_2 = 1 - number(self.beta_2) ** t
         alpha = number(rate) * np.sqrt(correction_2) / correction_1
         m, v = slots["momentum"], slots["velocity"]
-        step = g - m
+        step = parameter.gradient - m
         step *= 1 - self.beta_1
         m += step
-        np.square(g, out=step)
-        step -= v
+        np.subtract(_squares(parameter), v, out=step)
         step *= 1 - self.beta_2
         v += step
         np.sqrt(v, out=step)
         step += self.epsilon
         np.divide(m, step, out=step)
         step *= alpha
-        w -= step
+        np.subtract(parameter.value, step, out=parameter.value)
 
     def config(self) -> dict[str, Any]:
         """Name and arguments."""
@@ -246,6 +250,10 @@ def optimizer_named(optimizer: str | Optimizer, **arguments: Any) -> Optimizer:
     if isinstance(optimizer, Optimizer):
         return optimizer
     return choose("optimizer", optimizer, _OPTIMIZERS)(**arguments)
+
+
+def _squares(parameter: Parameter) -> Array:
+    return np.square(parameter.gradient) if parameter.squares is None else parameter.squares
 
 
 _OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {"sgd": SGD, "rmsprop": RMSprop, "adam": Adam}

@@ -146,8 +146,13 @@ def parameters(layers: Sequence[Layer]) -> Iterator[Parameter]:
     for layer in layers:
         if layer.is_learning:
             for name, value in layer.weights.items():
-                key = f"{layer.name}/{name}"
-                yield Parameter(key, value, layer.gradients[name], layer.learning_rate)
+                yield Parameter(
+                    f"{layer.name}/{name}",
+                    value,
+                    layer.gradients[name],
+                    layer.learning_rate,
+                    layer.gradient_squares.get(name),
+                )
 
 
 def _tap_batch(tap: Tap, x: Array, y: Array, sample_weight: Array | None) -> None:

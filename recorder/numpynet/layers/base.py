@@ -22,6 +22,8 @@ class Layer:
     ----------
     weights, gradients
         Trainable arrays by name ("kernel", ...), and dL/d of each after a backward pass.
+    gradient_squares
+        By name, what an optimizer shall take for a gradient's square, if not its square.
     state
         Arrays by name that training changes without a gradient (moving statistics).
     preactivation, preactivation_gradient
@@ -53,6 +55,7 @@ class Layer:
         self.name = name or ""
         self.weights: dict[str, Array] = {}
         self.gradients: dict[str, Array] = {}
+        self.gradient_squares: dict[str, Array] = {}
         self.state: dict[str, Array] = {}
         self.preactivation: Array | None = None
         self.preactivation_gradient: Array | None = None

@@ -77,8 +77,16 @@ class Embedding(Layer):
         return self.weights["embeddings"][self._indices]
 
     def differentiate(self, gradient: Array, to_input: bool) -> Array:
-        """A row collects the gradients of all the places where it was looked up."""
-        table = np.zeros_like(self.weights["embeddings"])
-        np.add.at(table, self._indices, gradient)
-        self.gradients["embeddings"] = table
+        """A row collects the gradients of all the places where it was looked up.
+
+        Keras on TensorFlow does not merge these places before RMSprop and Adam square the
+        gradient: their squares are those of the places, summed.
+        """
+        self.gradients["embeddings"] = self._collected(gradient)
+        self.gradient_squares["embeddings"] = self._collected(np.square(gradient))
         return gradient
+
+    def _collected(self, values: Array) -> Array:
+        table = np.zeros_like(self.weights["embeddings"])
+        np.add.at(table, self._indices, values)
+        return table
