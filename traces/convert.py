@@ -3,10 +3,11 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from .errors import TraceError, TraceExistsError
-from .files import create_writer, open_reader
+from .files import create_writer, open_reader, remove_trace
 from .interface import Tensor, TraceReader, TraceWriter
 
 CHUNK_ITERATIONS = 1024
@@ -32,8 +33,12 @@ def convert(source: str | Path, target: str | Path, overwrite: bool = False) -> 
         writer = create_writer(target, overwrite)
         try:
             _copy(reader, writer)
-        finally:
             writer.close()
+        except TraceError:
+            with suppress(TraceError):
+                writer.close()
+            remove_trace(target)
+            raise
     finally:
         reader.close()
 

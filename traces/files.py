@@ -1,5 +1,6 @@
 """Which format a path means, and what may be written or overwritten there."""
 
+import shutil
 from pathlib import Path
 
 from . import hdf5, parquet
@@ -89,6 +90,15 @@ def open_reader(path: str | Path) -> TraceReader:
             f"{path}: a single Parquet file; a Parquet trace is a directory *.parquet, open that"
         )
     raise TraceFormatError(f"{path}: not a trace (neither an HDF5 file nor a directory of Parquet)")
+
+
+def remove_trace(path: str | Path) -> None:
+    """Delete a trace, and nothing else: a path that holds something different stays."""
+    path = Path(path)
+    if parquet.is_trace(path):
+        shutil.rmtree(path)
+    elif path.is_file() and hdf5.is_trace(path):
+        path.unlink()
 
 
 def _exists(path: Path) -> bool:

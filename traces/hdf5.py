@@ -29,6 +29,10 @@ LIBRARY_VERSIONS = ("v110", "v110")
 # A flush rewrites the last chunk of every column: larger ones read faster, smaller ones cost less
 # there. Tables of a single axis take a quarter of it, so that short traces stay small.
 _CHUNK_BYTES = 1 << 16
+# Disk space kept free for what HDF5 writes when it closes a file.
+MARGIN_BYTES = 1 << 18
+# In the superblock of version 2 and 3, which `LIBRARY_VERSIONS` means.
+_END_OF_FILE_OFFSET = 28
 
 DATASETS = {
     **{name: Column(name, "uint8", "bytes", "") for name in JOURNALS},
@@ -70,9 +74,11 @@ def repair(path: Path) -> None:
             h5py.File(path, "r", swmr=True, locking=False) as source,
             h5py.File(copy, "w", libver=LIBRARY_VERSIONS, locking=False) as target,
         ):
+            reserve(target, 0, path.stat().st_size + MARGIN_BYTES)
             target.attrs.update(source.attrs)
             for name in source:
                 source.copy(name, target)
+        trim(copy)
         copy.replace(path)
     except (OSError, RuntimeError) as error:
         copy.unlink(missing_ok=True)
@@ -111,6 +117,24 @@ def create_datasets(file: Any, n_series: int) -> dict[str, Any]:
 
 def _names(schema: tuple[Column, ...]) -> list[str]:
     return [column.name for column in schema]
+
+
+def reserve(file: Any, start: int, n_bytes: int) -> None:
+    """Take disk space before HDF5 does; OSError where there is none.
+
+    A full disk or quota is thus met here. Met inside HDF5, the file can neither be flushed nor
+    closed any more, and the process (the user's training) crashes at its exit.
+    """
+    # Not on macOS, where a full disk therefore still ends that way.
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file.id.get_vfd_handle(), start, n_bytes)
+
+
+def trim(path: Path) -> None:
+    """Give back what was reserved behind the end of a closed file, as its superblock tells it."""
+    with path.open("r+b") as file:
+        file.seek(_END_OF_FILE_OFFSET)
+        file.truncate(int.from_bytes(file.read(8), "little"))
 
 
 def temporary(path: Path) -> Path:

@@ -3,6 +3,7 @@
 Which path may be written or overwritten is for ``files.py`` to decide.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,12 +15,25 @@ from numpy.typing import NDArray
 
 from .blocks import columns_of, crc, index_row, with_checksum
 from .errors import TraceError, TraceWriteError
-from .hdf5 import COUNTS, DATASETS, LIBRARY_VERSIONS, create_datasets, reason, temporary
+from .hdf5 import (
+    COUNTS,
+    DATASETS,
+    LIBRARY_VERSIONS,
+    MARGIN_BYTES,
+    create_datasets,
+    reason,
+    reserve,
+    temporary,
+    trim,
+)
 from .header import Header
 from .interface import Event, Tensor
 from .seal import seal, to_json
 from .table import Block, check_block
 from .tensors import storable
+
+# Disk space reserved for HDF5's own structures beside the values of one write.
+_METADATA_BYTES = 1 << 13
 
 
 class Hdf5Writer:
@@ -33,8 +47,10 @@ class Hdf5Writer:
         self._n_series = 0
         self._is_published = False
         self._has_failed = False
+        self._is_closed = False
         self._file: Any = None
         self._datasets: dict[str, Any] = {}
+        self._flushed_size = self._reserved_size = self._unflushed_size = 0
         with self._writing():
             # Python's own errors name the reason better than HDF5's.
             self._temporary.touch()
@@ -45,6 +61,7 @@ class Hdf5Writer:
         """Set or replace the header."""
         with self._writing():
             if not self._is_published:
+                self._reserve(len(DATASETS) * _METADATA_BYTES)
                 self._datasets = create_datasets(self._file, len(header.series))
                 self._file.swmr_mode = True
             self._n_series = len(header.series)
@@ -56,6 +73,7 @@ class Hdf5Writer:
 
     def append(self, block: Block) -> None:
         """Add a block."""
+        self._check_header()
         check_block(block, self._n_series, self._last_iteration)
         if not len(block.iterations):
             return
@@ -72,6 +90,7 @@ class Hdf5Writer:
 
     def append_tensors(self, tensors: Sequence[Tensor]) -> None:
         """Add full tensors."""
+        self._check_header()
         arrays = [storable(tensor.values) for tensor in tensors]
         with self._writing():
             for tensor, array in zip(tensors, arrays, strict=True):
@@ -88,30 +107,38 @@ class Hdf5Writer:
 
     def append_events(self, events: Sequence[Event]) -> None:
         """Add events."""
+        self._check_header()
         with self._writing():
             lines = (seal(to_json(event)) + b"\n" for event in events)
             self._extend("events", b"".join(lines))
 
     def flush(self) -> None:
         """Make everything appended so far readable for other processes."""
+        if not self._datasets:
+            return
         with self._writing():
             self._file.flush()
             counts = np.array(list(self._counts.values()), dtype=np.int64)
             self._file["committed"][...] = with_checksum(counts)
             self._file.flush()
+            self._flushed_size = self._file.id.get_filesize()
+            # HDF5 cuts what is reserved behind its data when it flushes.
+            self._reserved_size = self._unflushed_size = 0
 
     def close(self) -> None:
         """Flush and close; a second call does nothing."""
-        if self._file is None:
+        if self._is_closed:
             return
         try:
-            if self._is_published and not self._has_failed:
+            if not self._has_failed:
                 self.flush()
         finally:
-            file, self._file = self._file, None
-            # A file that failed once fails again when HDF5 closes it; that was raised already.
-            with suppress(OSError, RuntimeError) if self._has_failed else self._writing():
-                file.close()
+            self._is_closed = True
+            # Everything that could be written is: closing only clears HDF5's mark of a file
+            # being written, and fails once more where an earlier write did.
+            with suppress(OSError, RuntimeError):
+                self._file.close()
+                trim(self._path)
             self._temporary.unlink(missing_ok=True)
 
     def _extend(self, journal: str, data: bytes) -> None:
@@ -121,17 +148,33 @@ class Hdf5Writer:
     def _write(self, name: str, start: int, values: NDArray[Any]) -> None:
         """Write rows from ``start`` on, growing the dataset as needed."""
         dataset, missing = self._datasets[name], DATASETS[name].missing or 0
+        is_missing = bool((values == missing).all())
+        self._reserve(0 if is_missing else _chunk_bytes(dataset, start, values.shape))
         old_shape = dataset.shape
         shape = tuple(map(max, old_shape, (start + len(values), *values.shape[1:])))
         if shape != old_shape:
             dataset.resize(shape)
         # Chunks that hold nothing but the fill value take no room: most counts are always 0.
-        if (values != missing).any():
+        if not is_missing:
             dataset[(slice(start, start + len(values)), *map(slice, values.shape[1:]))] = values
+
+    def _reserve(self, n_bytes: int) -> None:
+        """Make sure that there is room for that much more, unless it is known already."""
+        self._unflushed_size += n_bytes + _METADATA_BYTES
+        size = self._unflushed_size + MARGIN_BYTES
+        if size > self._reserved_size:
+            reserve(self._file, self._flushed_size, size + MARGIN_BYTES)
+            self._reserved_size = size + MARGIN_BYTES
+
+    def _check_header(self) -> None:
+        if not self._is_published:
+            raise ValueError(f"{self._path}: the header is written before anything else")
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
         """Turn every failure into a TraceWriteError; after one, nothing more is written."""
+        if self._is_closed:
+            raise ValueError(f"{self._path}: the trace is closed")
         if self._has_failed:
             raise TraceWriteError(f"{self._path}: not written, since an earlier write failed")
         try:
@@ -141,3 +184,11 @@ class Hdf5Writer:
         except (OSError, RuntimeError, ValueError, KeyError) as error:
             self._has_failed = True
             raise TraceWriteError(f"{self._path}: cannot be written: {reason(error)}") from error
+
+
+def _chunk_bytes(dataset: Any, start: int, shape: tuple[int, ...]) -> int:
+    """The size of all chunks that rows from ``start`` on touch, uncompressed."""
+    n_chunks = (start + shape[0] - 1) // dataset.chunks[0] - start // dataset.chunks[0] + 1
+    for length, chunk in zip(shape[1:], dataset.chunks[1:], strict=True):
+        n_chunks *= -(-length // chunk)
+    return int(n_chunks * math.prod(dataset.chunks) * dataset.dtype.itemsize)

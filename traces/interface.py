@@ -62,12 +62,13 @@ class TensorEntry:
 class TraceWriter(Protocol):
     """Appends to a new trace. Everything before the last `flush` survives a killed process.
 
-    Every method raises `TraceWriteError` when the storage refuses (disk full, ...); what was
-    flushed before stays readable.
+    Every method raises `TraceWriteError` when the storage refuses (disk full, ...), and again
+    whenever it is called after that; what was flushed before stays readable. ValueError means
+    wrong use: no header yet, a closed writer, a block that cannot follow the last one.
     """
 
     def write_header(self, header: Header) -> None:
-        """Set or replace the header. The first call comes before the first `append`."""
+        """Set or replace the header; the first call comes before anything is appended."""
 
     def append(self, block: Block) -> None:
         """Add a block; its statistics may have fewer series than the header, never more."""

@@ -20,7 +20,7 @@ from .interface import Event, TensorEntry
 from .parquet import ARROW_TYPES, COLUMNS, HEADER, PART_NAME, Part
 from .schema import EVENTS, ITERATIONS, STATISTICS, TABLES, TENSORS, Column
 from .seal import unseal
-from .table import Block, Table, concatenate, empty_table, selected
+from .table import Block, Table, concatenate, empty_table, missing, selected
 from .tensors import n_bytes, tensor_from_bytes
 
 
@@ -56,7 +56,8 @@ class ParquetReader:
         start, stop, _ = slice(start, stop).indices(self.n_iterations)
         iterations, is_recorded = self._iterations(start, stop)
         recorded = iterations["iteration"][is_recorded]
-        statistics = empty_table(chosen, (len(recorded), len(self._header.series)))
+        shape = (len(recorded), len(self._header.series))
+        statistics = Table(STATISTICS, {c.name: missing(c, shape) for c in chosen})
         for part in _covering(self._parts["statistics"], start, stop):
             with self._reading():
                 long = self._columns("statistics", part, [*longform.KEYS, *chosen])

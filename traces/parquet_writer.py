@@ -43,7 +43,10 @@ class ParquetWriter:
         self._last_iteration = -1
         self._n_series = 0
         self._has_failed = False
+        self._is_closed = False
         with self._writing():
+            # What a process of the same number left when it was killed before its first header.
+            shutil.rmtree(self._temporary, ignore_errors=True)
             for table in TABLES:
                 (self._temporary / table).mkdir(parents=True)
 
@@ -57,6 +60,7 @@ class ParquetWriter:
 
     def append(self, block: Block) -> None:
         """Add a block."""
+        self._check_header()
         check_block(block, self._n_series, self._last_iteration)
         if not len(block.iterations):
             return
@@ -68,6 +72,7 @@ class ParquetWriter:
 
     def append_tensors(self, tensors: Sequence[Tensor]) -> None:
         """Add full tensors."""
+        self._check_header()
         arrays = [storable(tensor.values) for tensor in tensors]
         with self._writing():
             for part in _split(arrays, _TENSOR_PART_BYTES):
@@ -76,6 +81,7 @@ class ParquetWriter:
 
     def append_events(self, events: Sequence[Event]) -> None:
         """Add events."""
+        self._check_header()
         if not events:
             return
         with self._writing():
@@ -86,6 +92,7 @@ class ParquetWriter:
 
     def close(self) -> None:
         """End writing; a second call does nothing."""
+        self._is_closed = True
         if self._directory != self._path:
             shutil.rmtree(self._temporary, ignore_errors=True)
 
@@ -118,9 +125,15 @@ class ParquetWriter:
         _write_file(self._directory / table / name, data)
         self._n_rows[table] += n_rows
 
+    def _check_header(self) -> None:
+        if self._directory != self._path:
+            raise ValueError(f"{self._path}: the header is written before anything else")
+
     @contextmanager
     def _writing(self) -> Iterator[None]:
         """Turn every failure into a TraceWriteError; after one, nothing more is written."""
+        if self._is_closed:
+            raise ValueError(f"{self._path}: the trace is closed")
         if self._has_failed:
             raise TraceWriteError(f"{self._path}: not written, since an earlier write failed")
         try:

@@ -70,10 +70,12 @@ class Table:
 
 def empty_table(schema: tuple[Column, ...], shape: tuple[int, ...]) -> Table:
     """A table of the given shape in which nothing is recorded yet (each column's ``missing``)."""
-    return Table(
-        schema,
-        {c.name: np.full(shape, c.missing or 0, dtype=c.numpy_dtype) for c in schema},
-    )
+    return Table(schema, {column.name: missing(column, shape) for column in schema})
+
+
+def missing(column: Column, shape: tuple[int, ...]) -> Array:
+    """An array in which nothing is recorded (0 for columns that are always recorded)."""
+    return np.full(shape, column.missing or 0, dtype=column.numpy_dtype)
 
 
 def selected(schema: tuple[Column, ...], names: Iterable[str] | None) -> tuple[Column, ...]:
