@@ -6,7 +6,11 @@ over the bits (minimum, maximum and counts as integers, which vectorise where fl
 and maximum do not) and one over the values (sums). Blocks with a NaN or Inf take a slower loop.
 """
 
+import functools
+import itertools
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numba as nb
@@ -25,6 +29,9 @@ FLOAT32, FLOAT64, INT64 = 0, 1, 2
 """Element types that the kernel reads; the others are widened before."""
 
 _BLOCK = 2048
+_ELEMENTS_WORTH_A_THREAD = 1 << 18
+# The step's own threads idle while its statistics are taken; beyond four, memory is the limit.
+_N_THREADS = max(2, min(4, os.cpu_count() or 1))
 _OPTIONS = {"error_model": "numpy", "nogil": True, "cache": True, "boundscheck": False}
 # No nnan and no ninf: the counts below exist because values may be just that.
 _REORDER = {"nsz", "reassoc", "contract", "arcp"}
@@ -301,9 +308,10 @@ def _wide_row(x, words, n_units, row, values):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(**_OPTIONS)
-def _rows(addresses, minus, sizes, n_units, codes, scratch, out):  # type: ignore[no-untyped-def]
+def _rows(first, last, addresses, minus, sizes, n_units, codes, out):  # type: ignore[no-untyped-def]
     values = out.view(np.float64)
-    for k in range(sizes.size):
+    scratch = np.empty(_BLOCK, np.float32)
+    for k in range(first, last):
         if codes[k] == FLOAT32:
             _float32_row(
                 addresses[k], minus[k], sizes[k], n_units[k], scratch, out[k], values[k]
@@ -335,7 +343,6 @@ class StepKernel:
         self._sizes = np.zeros(n, np.int64)
         self._n_units = np.zeros(n, np.int64)
         self._codes = np.zeros(n, np.int64)
-        self._scratch = np.empty(_BLOCK, np.float32)
 
     def __call__(
         self,
@@ -368,18 +375,27 @@ class StepKernel:
             self._codes[k] = code
             counts_units = self._has_units[k] and before is None and x.ndim >= 2 and x.size > 0
             self._n_units[k] = x.shape[-1] if counts_units else 0
-        if alive:
-            _rows(
-                self._addresses,
-                self._minus,
-                self._sizes,
-                self._n_units,
-                self._codes,
-                self._scratch,
-                out,
-            )
+        inputs = (self._addresses, self._minus, self._sizes, self._n_units, self._codes, out)
+        parts = self._parts()
+        others = [_threads().submit(_rows, *part, *inputs) for part in parts[1:]]
+        _rows(*parts[0], *inputs)
+        for other in others:
+            other.result()
         for k in wide:
             self._mend_overflow(tensors[k], minus[k], k, out)
+
+    def _parts(self) -> list[tuple[int, int]]:
+        """Ranges of tensors for one thread each, of about the same number of elements."""
+        n = len(self._sizes)
+        n_elements = int(self._sizes.sum())
+        n_parts = min(_N_THREADS, 1 + n_elements // _ELEMENTS_WORTH_A_THREAD)
+        if n_parts == 1:
+            return [(0, n)]
+        ends = np.searchsorted(
+            np.cumsum(self._sizes), np.arange(1, n_parts) * n_elements / n_parts, side="right"
+        )
+        bounds = [0, *(int(end) for end in ends), n]
+        return list(itertools.pairwise(bounds))
 
     def _mend_overflow(
         self,
@@ -395,6 +411,11 @@ class StepKernel:
         row = statistics_row(x if before is None else x - before)
         for column in ("mean", "mean_abs", "rms"):
             values[COLUMNS.index(column)] = row[column]
+
+
+@functools.cache
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(max_workers=_N_THREADS - 1, thread_name_prefix="deeplocalize")
 
 
 def _address(x: NDArray[Any]) -> int:

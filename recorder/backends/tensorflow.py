@@ -145,9 +145,7 @@ def _emit_tensors(tensors: StepTensors, session: Session) -> None:
     where = [unique[id(t.value)] for t in tapped]
     minus_where = [None if t.minus is None else unique[id(t.minus)] for t in tapped]
 
-    def hand_over(*values: Any) -> None:
-        # Views: NumPy arrays over TensorFlow's own buffers.
-        arrays = [np.asarray(value) for value in values]
+    def hand_over(*arrays: Any) -> None:
         session.step(
             plan,
             StepValues(
@@ -159,7 +157,8 @@ def _emit_tensors(tensors: StepTensors, session: Session) -> None:
         )
 
     if tf.executing_eagerly():
-        hand_over(*handed)
+        hand_over(*(np.asarray(value) for value in handed))
     else:
-        # py_function, not numpy_function: the latter copies every tensor.
-        tf.py_function(hand_over, handed, [])
+        # The arrays are views of TensorFlow's own buffers. (py_function would do the same, but
+        # sets up a gradient tape for every tensor.)
+        tf.numpy_function(hand_over, handed, [])
