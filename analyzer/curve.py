@@ -61,8 +61,8 @@ def gather_curve(iteration: NDArray[np.int64], values: Values) -> Curve:
         width=width,
         first=first,
         n=np.bincount(place, minlength=size).astype(np.int64),
-        total=np.bincount(place, kept, size),
-        total_squares=np.bincount(place, kept * kept, size),
+        total=np.bincount(place, kept, size).astype(np.float64),
+        total_squares=np.bincount(place, kept * kept, size).astype(np.float64),
     )
 
 

@@ -104,10 +104,12 @@ def _watch(
 
 def _covers(scope: Scope, header: Header, series: Series, outputs: frozenset[int]) -> bool:
     layer = header.layer_of(series)
+    activation = layer.activation if layer is not None else None
     return (
         series.kind in scope.kinds
         and len(series.shape) >= scope.min_axes
-        and (not scope.activations or (layer is not None and layer.activation in scope.activations))
+        and (not scope.activations or activation in scope.activations)
+        and activation not in scope.excluded_activations
         and not (scope.hidden_layers_only and series.layer in outputs)
         and not (scope.parametric_layers_only and (layer is None or layer.n_parameters == 0))
     )

@@ -58,7 +58,7 @@ def _input_values(case: Case) -> Suspect:
         evidence=(f"{fault.explanation} ({fault.moment})",),
         fix="Find and remove or fill the rows before training:\n"
         f"bad = ~np.isfinite({column}).reshape(len({column}), -1).all(axis=1)\n"
-        f"print(np.flatnonzero(bad)); {column} = np.nan_to_num({column})  # or drop x[bad], y[bad]",
+        f"print(np.flatnonzero(bad))\n{column} = np.nan_to_num({column})  # or drop these rows",
     )
 
 
@@ -102,7 +102,7 @@ def _input_scale(case: Case, growing: tuple[str, ...]) -> Suspect:
         symptoms=(Symptom.NON_FINITE, *_symptoms(case)),
         evidence=(f'input "{summary.name}" reaches {magnitude(summary):.4g}', *growing[:1]),
         fix="Standardise the inputs:\n"
-        "normalization = keras.layers.Normalization(); normalization.adapt(x)\n"
+        "normalization = keras.layers.Normalization()\nnormalization.adapt(x)\n"
         "and make it the first layer (images: keras.layers.Rescaling(1 / 255)).",
     )
 
@@ -129,7 +129,8 @@ def _instability(case: Case, is_likely: bool) -> Suspect:
         cause=Cause.NUMERICAL_INSTABILITY,
         target=Target.LOSS if is_loss else Target.LAYER,
         layer=fault.layer,
-        confidence=0.8 if is_likely else 0.35,
+        # Layers that were not recorded share the suspicion.
+        confidence=(0.8 if is_likely else 0.35) / (1 + 0.5 * bool(fault.alternatives)),
         symptoms=(Symptom.NON_FINITE,),
         evidence=(f"{fault.explanation} ({fault.moment})", *hint),
         fix=_stabilised(fault.layer, fault.nature, fault.phase, is_loss),
@@ -152,12 +153,12 @@ def _stabilised(layer: LayerRef | None, nature: Nature | None, phase: Phase, is_
     if nature is Nature.INFINITE:
         return (
             f"{where}eep arguments in the range of the operation:\n"
-            "keras.ops.exp(keras.ops.clip(x, -30.0, 30.0)); "
+            "keras.ops.exp(keras.ops.clip(x, -30.0, 30.0))\n"
             "keras.ops.log(keras.ops.maximum(x, keras.backend.epsilon()))"
         )
     return (
         f"{where}eep denominators and arguments positive:\n"
-        "keras.ops.divide(a, keras.ops.maximum(b, keras.backend.epsilon())); "
+        "a / keras.ops.maximum(b, keras.backend.epsilon())\n"
         "keras.ops.sqrt(keras.ops.maximum(x, 0.0))"
     )
 

@@ -52,6 +52,7 @@ def suspects(case: Case) -> Iterable[Suspect]:
                 symptom.in_numbers,
                 f'input "{summary.name}" reaches {magnitude(summary):.4g}',
             ),
-            fix="normalization = keras.layers.Normalization(); normalization.adapt(x)\n"
+            fix="Standardise the inputs:\n"
+            "normalization = keras.layers.Normalization()\nnormalization.adapt(x)\n"
             "and make it the first layer (images: keras.layers.Rescaling(1 / 255)).",
         )

@@ -16,10 +16,10 @@ from ..diagnosis import Diagnosis, Verdict
 from ..findings import Finding
 from ..localization import FirstFault
 from ..places import LayerRef
-from ..rules.rule import Severity
+from ..rules.rule import Severity, Symptom
 
 WIDTH = 80
-MAX_FINDINGS = 8
+MAX_FINDINGS = 6
 MAX_MISSING = 5
 
 _STYLES = {Verdict.FAULTY: "bold red", Verdict.HEALTHY: "bold green", Verdict.UNKNOWN: "bold"}
@@ -115,7 +115,7 @@ def _findings(findings: tuple[Finding, ...]) -> RenderableType:
         table.add_row(
             _text(str(finding.onset)),
             _text(f"{finding.n_holding}/{finding.n_judged}"),
-            _text(f"{finding}{note}; {finding.quantity}: {finding.peak:.4g}"),
+            _text(f"{finding}{note}{_measured(finding)}"),
         )
     hidden = len(findings) - MAX_FINDINGS
     if hidden <= 0:
@@ -123,12 +123,18 @@ def _findings(findings: tuple[Finding, ...]) -> RenderableType:
     return Group(table, _text(f"and {hidden} more (--format json lists them all)"))
 
 
+def _measured(finding: Finding) -> str:
+    if finding.symptom is Symptom.NON_FINITE:
+        return ""
+    return f"; {finding.quantity}: {finding.peak:.4g}"
+
+
 def _basis(coverage: Coverage) -> RenderableType:
     kinds = ", ".join(f"{count} {kind}" for kind, count in coverage.n_series.items())
     lines = [
         f"{coverage.n_recorded} of {coverage.n_iterations} iterations recorded"
         + (f"; tensors: {kinds}" if kinds else ""),
-        f"checked: {', '.join(coverage.judged) or 'nothing'}",
+        f"checked for: {', '.join(coverage.judged) or 'nothing'}",
     ]
     if coverage.unjudged:
         lines.append(f"not judged: {', '.join(entry.rule for entry in coverage.unjudged)}")

@@ -4,7 +4,7 @@ import numpy as np
 
 from deeplocalize.traces.schema import Kind
 
-from .rule import Extent, Rule, Scope, Severity, Symptom
+from .rule import RECTIFIED, Extent, Rule, Scope, Severity, Symptom
 from .view import Flags, Values, View
 
 
@@ -47,7 +47,7 @@ def _tanh_is_flat(view: View, threshold: float) -> Flags:
 DEAD_UNITS = Rule(
     name="dead units",
     symptom=Symptom.DEAD_UNITS,
-    scope=Scope(kinds=(Kind.OUTPUT,), activations=frozenset({"relu", "relu6"})),
+    scope=Scope(kinds=(Kind.OUTPUT,), activations=RECTIFIED),
     condition=_is_dead,
     threshold=0.99,
     measure=_dead_share,

@@ -12,6 +12,9 @@ from deeplocalize.traces.schema import Kind
 
 from .view import Flags, Values, View, recorded_and_finite
 
+# Activations whose units can die: zero for every negative argument.
+RECTIFIED = frozenset({"relu", "relu6"})
+
 
 class Symptom(StrEnum):
     """What a training run can be seen to suffer from."""
@@ -54,13 +57,14 @@ class Extent(StrEnum):
 class Scope:
     """Which series a rule looks at; every field narrows.
 
-    ``activations`` are names of the layer's activation (empty: any). ``min_axes`` leaves out
-    vectors such as biases. ``companions`` are kinds that must exist for the same layer and
-    tensor and whose columns the condition may join.
+    ``activations`` are names of the layer's activation (empty: any that is not excluded).
+    ``min_axes`` leaves out vectors such as biases. ``companions`` are kinds that must exist for
+    the same layer and tensor and whose columns the condition may join.
     """
 
     kinds: tuple[Kind, ...]
     activations: frozenset[str] = frozenset()
+    excluded_activations: frozenset[str] = frozenset()
     min_axes: int = 0
     hidden_layers_only: bool = False
     parametric_layers_only: bool = False

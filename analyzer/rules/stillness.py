@@ -7,7 +7,7 @@ near 1 can be smaller than half a unit in the last place, all in healthy trainin
 
 from deeplocalize.traces.schema import Kind
 
-from .rule import Extent, Rule, Scope, Severity, Symptom
+from .rule import RECTIFIED, Extent, Rule, Scope, Severity, Symptom
 from .view import Flags, Values, View, recorded_and_finite
 
 PATIENCE = 20
@@ -42,7 +42,7 @@ def _gradient_is_not_zero(view: View) -> Flags:
 ZERO_OUTPUT = Rule(
     name="output stays zero",
     symptom=Symptom.STAYS_ZERO,
-    scope=Scope(kinds=(Kind.OUTPUT,), parametric_layers_only=True),
+    scope=Scope(kinds=(Kind.OUTPUT,), excluded_activations=RECTIFIED, parametric_layers_only=True),
     condition=_is_all_zero,
     threshold=1.0,
     measure=_zero_fraction,
@@ -52,7 +52,8 @@ ZERO_OUTPUT = Rule(
     severity=Severity.SEVERE,
     statement="is zero in every element",
     reason="A layer with weights that returns only zeros passes no information on.",
-    source="exact; the patience lets zero-initialised heads leave zero in their first steps",
+    source="exact; the patience lets zero-initialised heads leave zero in their first steps; "
+    "rectified layers are judged as dead units",
     false_alarms="a layer that receives only padding for the rest of the run",
 )
 

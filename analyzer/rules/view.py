@@ -75,4 +75,5 @@ def recorded(view: View) -> Flags:
 
 def recorded_and_finite(view: View) -> Flags:
     """Rows in which the tensor was recorded and all its elements are finite."""
-    return view.is_recorded & (view.n_nonfinite == 0)
+    flags: Flags = view.is_recorded & (view.n_nonfinite == 0)
+    return flags

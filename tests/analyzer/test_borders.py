@@ -1,0 +1,49 @@
+"""The analyzer's borders: what it may import, and where."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+MODULES = sorted((ROOT / "analyzer").rglob("*.py"))
+
+BLOCKED = """
+import sys
+for name in ("tensorflow", "keras", "torch", "jax", "numba"):
+    sys.modules[name] = None
+sys.path.insert(0, {root!r})
+import conftest
+import deeplocalize.analyzer.cli
+assert not any(name.startswith("deeplocalize.recorder") for name in sys.modules)
+"""
+
+
+def imported_by(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            names.add(node.module or "")
+    return names
+
+
+def test_the_analyzer_runs_without_a_framework_and_without_the_recorder() -> None:
+    code = BLOCKED.format(root=str(ROOT))
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr.decode()
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_module_imports_only_what_its_room_allows(path: Path) -> None:
+    names = imported_by(path)
+    tops = {name.split(".")[0] for name in names}
+    assert not tops & {"keras", "tensorflow", "torch", "jax", "h5py", "pyarrow", "numba"}
+    assert not any(name.startswith("deeplocalize.recorder") for name in names)
+    if path.name not in ("terminal.py", "progress.py"):
+        assert "rich" not in tops

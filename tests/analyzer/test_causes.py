@@ -1,0 +1,80 @@
+from dataclasses import replace
+
+import numpy as np
+
+from deeplocalize.analyzer.causes import MAX_SUSPECTS, Cause, Suspect
+from deeplocalize.analyzer.diagnosis import diagnose
+from deeplocalize.analyzer.rules import Symptom
+from deeplocalize.traces.header import DataSummary
+from deeplocalize.traces.schema import Kind
+
+from .runs import HEADER, LABELS, LAYERS, FakeRun
+from .test_localization import SCENARIOS, exploding
+
+BYTES = DataSummary(Kind.INPUT, "x", (None, 4), "float32", 640, 0.0, 255.0, 33.0, 78.0, 0, True)
+
+
+def suspects_of(run: FakeRun) -> tuple[Suspect, ...]:
+    return diagnose(run.reader()).suspects
+
+
+def test_every_suspect_has_evidence_and_a_fix_and_there_are_few_of_them() -> None:
+    for scenario in SCENARIOS.values():
+        suspects = suspects_of(scenario.make())
+        assert 1 <= len(suspects) <= MAX_SUSPECTS
+        assert all(suspect.evidence and suspect.fix for suspect in suspects)
+        assert all(0 < suspect.confidence <= 1 for suspect in suspects)
+
+
+def test_suspects_are_ranked_and_name_each_cause_in_a_place_once() -> None:
+    for scenario in SCENARIOS.values():
+        suspects = suspects_of(scenario.make())
+        confidences = [suspect.confidence for suspect in suspects]
+        assert confidences == sorted(confidences, reverse=True)
+        assert len({(s.cause, s.target, s.layer) for s in suspects}) == len(suspects)
+
+
+def test_growing_weights_under_large_inputs_suggest_scaling_them_too() -> None:
+    run = FakeRun(header=replace(HEADER, data=(LABELS, BYTES)))
+    exploding(run, 31).put(31, Kind.OUTPUT, "fc1", n_posinf=3).breaks(31, Kind.OUTPUT, "fc1")
+    causes = [suspect.cause for suspect in suspects_of(run)]
+    assert causes[:2] == [Cause.LEARNING_RATE, Cause.INPUT_SCALE]
+
+
+def test_token_inputs_have_no_scale() -> None:
+    layers = (replace(LAYERS[0], class_name="Embedding"), *LAYERS[1:])
+    run = FakeRun(header=replace(HEADER, layers=layers, data=(LABELS, BYTES)))
+    exploding(run, 31).put(31, Kind.OUTPUT, "fc1", n_posinf=3).breaks(31, Kind.OUTPUT, "fc1")
+    assert Cause.INPUT_SCALE not in [suspect.cause for suspect in suspects_of(run)]
+
+
+def test_the_fix_of_a_learning_rate_names_the_optimizer_and_a_smaller_one() -> None:
+    suspect = suspects_of(SCENARIOS["a learning rate that makes weights overflow"].make())[0]
+    assert "keras.optimizers.Adam(learning_rate=1e-05" in suspect.fix
+
+
+def test_a_dead_output_layer_is_a_matter_of_its_output_activation() -> None:
+    layers = (*LAYERS[:2], replace(LAYERS[2], activation="relu"))
+    run = FakeRun(header=replace(HEADER, layers=layers)).zero(slice(None), Kind.OUTPUT, "fc2")
+    assert suspects_of(run)[0].cause is Cause.OUTPUT_ACTIVATION
+
+
+def test_a_run_that_does_not_learn_for_no_visible_reason_has_an_unknown_cause() -> None:
+    run = FakeRun(400)
+    run.iterations["loss"] = 1.1 + 0.1 * np.random.default_rng(2).standard_normal(400)
+    (suspect,) = suspects_of(run)
+    assert suspect.cause is Cause.UNKNOWN
+    assert suspect.symptoms == (Symptom.LOSS_NOT_DECREASING,)
+
+
+def test_a_run_that_does_not_learn_with_lost_updates_has_too_small_a_learning_rate() -> None:
+    run = FakeRun(400)
+    run.iterations["loss"] = 1.1 + 0.1 * np.random.default_rng(2).standard_normal(400)
+    run.statistics["rms"][:, run.index(Kind.WEIGHT_UPDATE, "fc2", "kernel")] = 1e-9
+    suspect = suspects_of(run)[0]
+    assert suspect.cause is Cause.LEARNING_RATE
+    assert "learning_rate=0.1" in suspect.fix
+
+
+def test_a_healthy_run_has_no_suspects() -> None:
+    assert suspects_of(FakeRun()) == ()

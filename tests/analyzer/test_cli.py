@@ -1,0 +1,115 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from deeplocalize.analyzer import cli
+from deeplocalize.traces.files import create_writer
+
+from .runs import FakeRun
+from .test_localization import SCENARIOS
+
+ROOT = Path(__file__).parents[2]
+COMMAND = (
+    "import sys; sys.path.insert(0, '.'); import conftest; "
+    "from deeplocalize.analyzer.cli import main; sys.exit(main())"
+)
+
+
+def trace(path: Path, run: FakeRun) -> str:
+    run.write(create_writer(path))
+    return str(path)
+
+
+@pytest.fixture
+def healthy(tmp_path: Path) -> str:
+    return trace(tmp_path / "healthy.h5", FakeRun())
+
+
+@pytest.fixture
+def faulty(tmp_path: Path) -> str:
+    return trace(tmp_path / "faulty.parquet", SCENARIOS["the logarithm of zero"].make())
+
+
+def test_a_healthy_run_exits_with_0(healthy: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([healthy]) == 0
+    output = capsys.readouterr()
+    assert output.out.startswith("The run looks healthy")
+    assert output.err == ""
+
+
+def test_a_located_fault_exits_with_1(faulty: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([faulty]) == 1
+    assert capsys.readouterr().out.startswith('Layer 1 "mid" (Lambda)')
+
+
+def test_a_run_too_short_for_a_verdict_exits_with_0(tmp_path: Path) -> None:
+    assert cli.main([trace(tmp_path / "short.h5", FakeRun(19))]) == 0
+
+
+def test_json_goes_to_standard_output_or_a_file(
+    faulty: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "diagnosis.json"
+    assert cli.main([faulty, "--format", "json", "-o", "-"]) == 1
+    printed = capsys.readouterr().out
+    assert cli.main([faulty, "--format", "json", "--output", str(target)]) == 1
+    assert capsys.readouterr().out == ""
+    assert json.loads(target.read_text()) == json.loads(printed)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["diagnosis.json", "faulty.parquet"]
+
+
+def test_a_report_is_as_readable_as_any_new_file(tmp_path: Path) -> None:
+    cli.write_whole(tmp_path / "a", "text")
+    (tmp_path / "b").write_text("text")
+    assert (tmp_path / "a").stat().st_mode == (tmp_path / "b").stat().st_mode
+
+
+def test_a_report_that_cannot_be_written_leaves_nothing_behind(
+    healthy: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main([healthy, "-o", str(tmp_path / "no" / "report.txt")]) == 2
+    assert "report.txt: No such file or directory" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", [None, b"", b"not a trace at all"])
+def test_what_is_no_trace_exits_with_2_and_one_line(
+    content: bytes | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "run.h5"
+    if content is not None:
+        path.write_bytes(content)
+    assert cli.main([str(path)]) == 2
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.startswith("deeplocalize-analyze: ")
+    assert output.err.count("\n") == 1
+
+
+def test_help_and_version_explain_themselves(capsys: pytest.CaptureFixture[str]) -> None:
+    for option in ("--help", "--version"):
+        with pytest.raises(SystemExit) as stop:
+            cli.main([option])
+        assert stop.value.code == 0
+    output = capsys.readouterr().out
+    assert "exit codes" in output
+    assert "deeplocalize-analyze 0." in output
+
+
+def test_a_reader_that_leaves_early_is_no_error(faulty: str) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-c", COMMAND, faulty],
+        cwd=ROOT,
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        check=False,
+        timeout=60,
+    )
+    os.close(writing)
+    assert done.stderr == b""
+    assert done.returncode == 1

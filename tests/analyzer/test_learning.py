@@ -1,0 +1,91 @@
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from deeplocalize.analyzer.diagnosis import Verdict, diagnose
+from deeplocalize.analyzer.rules import Symptom
+from deeplocalize.analyzer.rules.trivial import base_rate, loss_name, trivial_loss
+from deeplocalize.traces.header import DataSummary
+from deeplocalize.traces.schema import Kind
+
+from .runs import HEADER, FakeRun
+
+RANDOM = np.random.default_rng(1)
+LN3 = math.log(3)
+
+
+def symptoms(loss: NDArray[np.float64], run: FakeRun | None = None) -> set[Symptom]:
+    run = run or FakeRun(len(loss))
+    run.iterations["loss"] = loss
+    severe = [f for f in diagnose(run.reader()).findings if f.severity > 1]
+    return {finding.symptom for finding in severe}
+
+
+def noise(n: int) -> NDArray[np.float64]:
+    return 0.2 * RANDOM.standard_normal(n)
+
+
+def test_a_noisy_loss_that_stays_at_the_entropy_of_the_classes_is_found() -> None:
+    assert symptoms(LN3 + noise(400)) == {Symptom.LOSS_NOT_DECREASING}
+
+
+def test_a_noisy_loss_that_falls_is_healthy() -> None:
+    assert symptoms(LN3 * np.exp(-np.arange(400) / 200) + noise(400)) == set()
+
+
+def test_a_flat_loss_below_the_trivial_level_is_a_fit() -> None:
+    assert symptoms(0.05 + 0.1 * noise(400)) == set()
+
+
+def test_a_run_that_is_too_short_is_not_judged() -> None:
+    assert symptoms(LN3 + noise(90)) == set()
+
+
+def test_a_loss_that_grows_a_thousandfold_diverges() -> None:
+    loss = np.exp(np.arange(100) / 5.0)
+    assert symptoms(loss) == {Symptom.LOSS_NOT_DECREASING, Symptom.LOSS_DIVERGING}
+
+
+def test_a_flat_loss_of_unknown_kind_is_only_a_notice() -> None:
+    run = FakeRun(400, header=replace(HEADER, loss="my_adversarial_loss"))
+    run.iterations["loss"] = LN3 + noise(400)
+    diagnosis = diagnose(run.reader())
+    assert diagnosis.verdict is Verdict.HEALTHY
+    assert [f.symptom for f in diagnosis.findings] == [Symptom.LOSS_NOT_DECREASING]
+
+
+def test_an_accuracy_at_the_base_rate_is_noticed() -> None:
+    run = FakeRun(200).put(slice(None), Kind.METRIC, tensor="accuracy", mean=0.34)
+    findings = diagnose(run.reader()).findings
+    assert [f.symptom for f in findings] == [Symptom.ACCURACY_NOT_CHANGING]
+
+
+@pytest.mark.parametrize(
+    ("loss", "name"),
+    [
+        ("mse", "mse"),
+        ("CategoricalCrossentropy", "categorical_crossentropy"),
+        ({"class_name": "MeanSquaredError", "config": {}}, "mean_squared_error"),
+        ({"class_name": "function", "config": "mae"}, "mae"),
+        ({"out": "mse"}, "mse"),
+        (["binary_crossentropy"], "binary_crossentropy"),
+        ({"a": "mse", "b": "mae"}, None),
+        (None, None),
+    ],
+)
+def test_losses_are_named_alike_however_they_are_written(loss: object, name: str | None) -> None:
+    assert loss_name(loss) == name
+
+
+def test_the_trivial_level_is_the_entropy_or_the_variance_of_the_labels() -> None:
+    targets = DataSummary(Kind.LABEL, "y", (None, 1), "float32", std=2.0, mean=0.5)
+    regression = replace(HEADER, loss="mse", data=(targets,))
+    assert trivial_loss(regression) == 4.0
+    binary = replace(HEADER, loss="binary_crossentropy", data=(targets,))
+    assert trivial_loss(binary) == pytest.approx(math.log(2))
+    assert trivial_loss(HEADER) == pytest.approx(LN3, rel=1e-3)
+    assert base_rate(HEADER) == pytest.approx(220 / 640)
+    assert trivial_loss(replace(HEADER, data=())) is None
