@@ -24,6 +24,18 @@ class Data:
         weight = None if self.sample_weight is None else self.sample_weight[part]
         return Data(self.x[part], self.y[part], weight)
 
+    def n_batches(self, size: int) -> int:
+        """Number of batches of ``size`` samples, the last may be smaller.
+
+        Raises
+        ------
+        ValueError
+            The size is not a positive whole number.
+        """
+        if not isinstance(size, int) or size < 1:
+            raise ValueError(f"batch_size: wants a positive whole number, found {size!r}")
+        return -(-len(self) // size)
+
     def batches(self, size: int, rng: np.random.Generator | None = None) -> Iterator["Data"]:
         """Batches of ``size`` samples, the last may be smaller; shuffled by ``rng`` if given."""
         order = None if rng is None else rng.permutation(len(self))

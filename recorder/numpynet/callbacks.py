@@ -85,6 +85,13 @@ class History(Callback):
             self.history.setdefault(name, []).append(value)
 
 
+def as_callbacks(callbacks: Any) -> tuple[Any, ...]:
+    """None, one callback or several, as several."""
+    if callbacks is None:
+        return ()
+    return tuple(callbacks) if isinstance(callbacks, list | tuple) else (callbacks,)
+
+
 class CallbackList:
     """Passes each event on to every callback, in order."""
 

@@ -4,25 +4,25 @@ What one training step does is in ``step.py``; the data's part is in ``batches.p
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from math import ceil
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from deeplocalize.traces.schema import Kind
 from numpy.typing import ArrayLike
 
 from . import storage
 from .arrays import Array
 from .batches import Data, as_array, make_data
-from .callbacks import CallbackList, History
+from .callbacks import CallbackList, History, as_callbacks
+from .epochs import run_epoch
 from .layers import LAYERS, Layer
 from .losses import Loss, loss_named
-from .metrics import Averages, check_metric
+from .metrics import check_metric
 from .network import Network
 from .optimizers import Optimizer, optimizer_named
 from .progress import Progress
-from .step import StepResult, Tap, make_objective, train_step
+from .step import StepResult, Tap, fan_out, make_objective, test_step, train_step
+from .threads import one_blas_thread
 
 
 class Sequential(Network):
@@ -84,6 +84,7 @@ class Sequential(Network):
             check_metric(metric)
         self.metrics = tuple(metrics)
 
+    @one_blas_thread()
     def fit(
         self,
         x: ArrayLike,
@@ -91,7 +92,7 @@ class Sequential(Network):
         batch_size: int = 32,
         epochs: int = 1,
         verbose: int | str = "auto",
-        callbacks: Sequence[Any] = (),
+        callbacks: Any = None,
         validation_split: float = 0.0,
         validation_data: Sequence[ArrayLike] | None = None,
         shuffle: bool = True,
@@ -112,7 +113,7 @@ class Sequential(Network):
         verbose
             0 silent, 1 (``"auto"``) progress, 2 one line per epoch.
         callbacks
-            Objects with methods of Keras's event names (see ``callbacks.py``).
+            An object with methods of Keras's event names, or several (see ``callbacks.py``).
         validation_data, validation_split
             ``(x, y)`` or ``(x, y, sample_weight)``, or the part of the samples (from the end) to
             set apart; evaluated after each epoch.
@@ -130,20 +131,27 @@ class Sequential(Network):
             validation = self._data(*validation_data)
         elif validation_split:
             data, validation = data.split(validation_split)
-        self._check(data, batch_size)
+        self._check(data)
+        if validation is not None:
+            self._check(validation)
         history = History()
-        watching = [*callbacks, history]
-        if verbose:
-            watching.append(Progress(2 if verbose == 2 else 1))
-        steps = ceil(len(data) / batch_size)
-        params = {"epochs": epochs, "steps": steps, "verbose": verbose}
-        events = CallbackList(watching, self, params)
+        progress = [Progress(2 if verbose == 2 else 1)] if verbose else []
+        params = {"epochs": epochs, "steps": data.n_batches(batch_size), "verbose": verbose}
+        events = CallbackList((*as_callbacks(callbacks), history, *progress), self, params)
         self.stop_training = False
         logs: dict[str, float] = {}
         events.call("on_train_begin")
         for epoch in range(initial_epoch, epochs):
             events.call("on_epoch_begin", epoch)
-            logs = self._train_epoch(data, batch_size, shuffle, events)
+            batches = data.batches(batch_size, self._rng if shuffle else None)
+            logs = run_epoch(
+                "train",
+                batches,
+                self._train_step,
+                self.metrics,
+                events,
+                lambda: self.stop_training,
+            )
             if validation is not None:
                 results = self._test(validation, batch_size, events)
                 logs |= {f"val_{name}": value for name, value in results.items()}
@@ -153,6 +161,7 @@ class Sequential(Network):
         events.call("on_train_end", logs)
         return history
 
+    @one_blas_thread()
     def evaluate(
         self,
         x: ArrayLike,
@@ -160,7 +169,7 @@ class Sequential(Network):
         batch_size: int = 32,
         verbose: int | str = 0,
         sample_weight: ArrayLike | None = None,
-        callbacks: Sequence[Any] = (),
+        callbacks: Any = None,
         return_dict: bool = False,
     ) -> float | list[float] | dict[str, float]:
         """Loss and metrics over the samples, in inference.
@@ -171,15 +180,17 @@ class Sequential(Network):
             The loss; with metrics a list that begins with it; as a dict by name if asked for.
         """
         data = self._data(x, y, sample_weight)
-        self._check(data, batch_size)
-        params = {"steps": ceil(len(data) / batch_size), "verbose": verbose}
-        logs = self._test(data, batch_size, CallbackList(callbacks, self, params))
+        self._check(data)
+        params = {"steps": data.n_batches(batch_size), "verbose": verbose}
+        events = CallbackList(as_callbacks(callbacks), self, params)
+        logs = self._test(data, batch_size, events)
         if verbose and verbose != "auto":
             print("  ".join(f"{name} {value:.4f}" for name, value in logs.items()))
         if return_dict:
             return logs
         return list(logs.values()) if self.metrics else logs["loss"]
 
+    @one_blas_thread()
     def predict(self, x: ArrayLike, batch_size: int = 32) -> Array:
         """Outputs (N, *output_shape) in inference, computed batch by batch."""
         samples = as_array(x, self.dtype)
@@ -189,13 +200,14 @@ class Sequential(Network):
         empty = np.empty((0, *self.layers[-1].output_shape), dtype=self.dtype)
         return np.concatenate(parts) if parts else empty
 
+    @one_blas_thread()
     def train_on_batch(
         self, x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> StepResult:
         """One training step on these samples as one batch."""
         data = self._data(x, y, sample_weight)
-        self._check(data, len(data))
-        return self._step(data)
+        self._check(data)
+        return self._train_step(data)
 
     def save(self, path: str | Path) -> None:
         """Write layers, weights, loss, metrics and optimizer (with its state) to an npz file.
@@ -255,45 +267,21 @@ class Sequential(Network):
     def _data(self, x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Data:
         return make_data(x, y, self.dtype, sample_weight)
 
-    def _check(self, data: Data, batch_size: int) -> None:
-        if not isinstance(batch_size, int) or batch_size < 1:
-            raise ValueError(f"batch_size: wants a positive whole number, found {batch_size!r}")
+    def _check(self, data: Data) -> None:
         self.fit_input(data.x)
         self._objective = make_objective(self.loss, self.layers)
 
-    def _train_epoch(
-        self, data: Data, batch_size: int, shuffle: bool, events: CallbackList
-    ) -> dict[str, float]:
-        averages = Averages(self.metrics)
-        for i, batch in enumerate(data.batches(batch_size, self._rng if shuffle else None)):
-            events.call("on_train_batch_begin", i)
-            result = self._step(batch)
-            averages.add(result.loss, batch.y, result.output)
-            events.call("on_train_batch_end", i, averages.logs)
-            if self.stop_training:
-                break
-        return averages.logs
-
     def _test(self, data: Data, batch_size: int, events: CallbackList) -> dict[str, float]:
-        averages = Averages(self.metrics)
         events.call("on_test_begin")
-        for i, batch in enumerate(data.batches(batch_size)):
-            events.call("on_test_batch_begin", i)
-            output = self.outputs(batch.x)
-            with np.errstate(all="ignore"):
-                loss = self._objective.value(batch.y, self.layers, output, batch.sample_weight)
-            averages.add(loss, batch.y, output)
-            events.call("on_test_batch_end", i, averages.logs)
-        events.call("on_test_end", averages.logs)
-        return averages.logs
+        batches = data.batches(batch_size)
+        logs = run_epoch("test", batches, self._test_step, self.metrics, events)
+        events.call("on_test_end", logs)
+        return logs
 
-    def _step(self, batch: Data) -> StepResult:
-        taps = tuple(self.taps)
+    def _test_step(self, batch: Data) -> StepResult:
+        return test_step(self.layers, self._objective, batch.x, batch.y, batch.sample_weight)
 
-        def tap_all(kind: Kind, layer: Layer | None, tensor: str, values: Array) -> None:
-            for tap in taps:
-                tap(kind, layer, tensor, values)
-
+    def _train_step(self, batch: Data) -> StepResult:
         return train_step(
             self.layers,
             self._objective,
@@ -301,5 +289,5 @@ class Sequential(Network):
             batch.x,
             batch.y,
             batch.sample_weight,
-            tap_all if taps else None,
+            fan_out(self.taps),
         )

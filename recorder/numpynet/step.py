@@ -5,7 +5,7 @@ the step, preactivations and outputs forward, loss, gradients backward, updates,
 handed over are never changed afterwards. Without a tap nothing is copied or kept.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -134,6 +134,32 @@ def train_step(
         if tap is not None:
             _tap_changes(tap, layers, before)
     return StepResult(loss, output)
+
+
+def test_step(
+    layers: Sequence[Layer],
+    objective: Objective,
+    x: Array,
+    y: Array,
+    sample_weight: Array | None = None,
+) -> StepResult:
+    """Forward in inference, and the loss."""
+    with np.errstate(all="ignore"):
+        output = forward(layers, as_input(layers[0], x), False)
+        return StepResult(objective.value(y, layers, output, sample_weight), output)
+
+
+def fan_out(taps: Iterable[Tap]) -> Tap | None:
+    """One tap that hands everything on to each of several; None for none."""
+    several = tuple(taps)
+    if len(several) < 2:
+        return several[0] if several else None
+
+    def tap_all(kind: Kind, layer: Layer | None, tensor: str, values: Array) -> None:
+        for tap in several:
+            tap(kind, layer, tensor, values)
+
+    return tap_all
 
 
 def as_input(first: Layer, x: Array) -> Array:

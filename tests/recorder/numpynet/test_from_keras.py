@@ -43,7 +43,7 @@ def test_a_functional_model_of_one_path_is_translated() -> None:
 def test_a_training_can_be_continued_where_keras_left_it(optimizer: Any) -> None:
     model = compiled(mlp(), optimizer)
     x, y = inputs_for(model, 32), one_hot_labels(32)
-    arguments = {"batch_size": 8, "shuffle": False, "verbose": 0}
+    arguments: dict[str, Any] = {"batch_size": 8, "shuffle": False, "verbose": 0}
     model.fit(x, y, **arguments)
     network = from_keras(model)
     assert network.optimizer.iterations == 4
@@ -79,7 +79,7 @@ def test_the_first_layer_without_a_counterpart_is_named(layer: Any, complaint: s
 
 
 def test_a_users_subclass_of_a_layer_is_refused() -> None:
-    class Doubled(layers.Dense):  # type: ignore[misc]  # Keras has no types
+    class Doubled(keras.layers.Dense):  # type: ignore[misc]  # Keras has no types
         pass
 
     with pytest.raises(ValueError, match=r"Doubled.*has no counterpart"):

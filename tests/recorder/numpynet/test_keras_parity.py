@@ -154,7 +154,7 @@ def test_fit_logs_the_same_loss_accuracy_and_error_as_keras(
         model.compile("sgd", loss, metrics=["acc"], run_eagerly=True)
     network = from_keras(model)
     x = inputs_for(model, 30)
-    arguments = {"batch_size": 8, "epochs": 2, "shuffle": False, "verbose": 0}
+    arguments: dict[str, Any] = {"batch_size": 8, "epochs": 2, "shuffle": False, "verbose": 0}
     wanted = model.fit(x, labels, validation_split=0.3, **arguments)
     found = network.fit(x, labels, validation_split=0.3, **arguments)
     assert found.epoch == wanted.epoch
