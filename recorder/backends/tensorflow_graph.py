@@ -17,31 +17,14 @@ _ADDITIONS = frozenset({"Add", "AddV2", "AddN", "Sub", "BiasAdd"})
 _SUMS = frozenset({"Add", "AddV2", "AddN"})
 _PRODUCTS = frozenset({"MatMul", "BatchMatMulV2", "Conv2D", "Conv3D", "DepthwiseConv2dNative"})
 
-# Consumers of a BiasAdd for which observing it was found to change nothing: the fused and the
-# separate kernels give the same bits (Relu), or there is no fused kernel.
-_NOT_FUSED_AFTER_BIAS = frozenset(
-    {
-        "Relu",
-        "Relu6",
-        "Softmax",
-        "LogSoftmax",
-        "Softplus",
-        "Exp",
-        "SoftmaxCrossEntropyWithLogits",
-        "SparseSoftmaxCrossEntropyWithLogits",
-        "MatMul",
-        "BatchMatMulV2",
-        "Conv2D",
-        "Conv3D",
-        "MaxPool",
-        "AvgPool",
-        "Reshape",
-        "Transpose",
-        "FusedBatchNormV3",
-        "Mean",
-        "Sum",
-    }
-)
+# What the remapper fuses a BiasAdd with, and rounds differently when it does (a fused Relu gives
+# the same bits).
+_FUSED_AFTER_BIAS = frozenset({"Tanh", "Sigmoid", "Elu", "Selu", "LeakyRelu"}) | _SUMS
+
+# Gelu and swish are fused as a whole: bias, arithmetic, and one of these gates.
+_GATES = frozenset({"Erf", "Erfc", "Tanh", "Sigmoid"})
+_GATE_ARITHMETIC = frozenset({"Mul", "RealDiv", "Neg", "AddV2", "Pow", "Square"})
+_GATE_DISTANCE = 5
 
 # Consumers that only read the shape disappear before the passes above run.
 _SHAPE_READERS = frozenset({"Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLike"})
@@ -60,8 +43,9 @@ def reason_not_to_observe(tensor: tf.Tensor) -> str | None:
     consumers = _consumers(tensor)
     if source == "BiasAdd":
         # Some fused patterns (gelu, swish) use it twice, so the count of consumers says nothing.
-        for consumer in consumers:
-            if consumer.type not in _NOT_FUSED_AFTER_BIAS and not _is_backward(consumer):
+        forward = [consumer for consumer in consumers if not _is_backward(consumer)]
+        for consumer in forward:
+            if consumer.type in _FUSED_AFTER_BIAS or _leads_to_gate(consumer):
                 return _reason(source, consumer)
         return None
     if len(consumers) != 1:
@@ -76,6 +60,18 @@ def reason_not_to_observe(tensor: tf.Tensor) -> str | None:
     ):
         return _reason(source, consumer)
     return None
+
+
+def _leads_to_gate(operation: tf.Operation) -> bool:
+    """Whether elementwise arithmetic from here ends in a gate."""
+    reached = [operation]
+    for _ in range(_GATE_DISTANCE):
+        if any(o.type in _GATES for o in reached):
+            return True
+        arithmetic = [o for o in reached if o.type in _GATE_ARITHMETIC]
+        users = [user for o in arithmetic for out in o.outputs for user in _consumers(out)]
+        reached = [user for user in users if not _is_backward(user)]
+    return False
 
 
 def _reason(source: str, consumer: tf.Operation) -> str:

@@ -24,6 +24,13 @@ from deeplocalize.traces.schema import Kind
 
 from ..keras_model import PlacedLayer, own_state, own_weights
 
+_CALL_KINDS = (
+    Kind.OUTPUT,
+    Kind.PREACTIVATION,
+    Kind.OUTPUT_GRADIENT,
+    Kind.PREACTIVATION_GRADIENT,
+)
+
 Order = tuple[float, ...]
 """Sorts tensors by their place in the execution of one step."""
 
@@ -132,10 +139,15 @@ class StepTap:
         with tensors.noting_failure():
             tap_batch(tensors, data)
         before = self.read_weights(tensors)
+        n_weights = len(self._all_weights())
         body = _Body(self._model, self._placed, tensors)
         with body.patches():
             logs = train_step(data)
         with tensors.noting_failure():
+            if len(self._all_weights()) == n_weights:
+                # Else the model built itself within this trace, in graphs of its own; TensorFlow
+                # traces such a step again.
+                body.leave_out_inner_calls()
             tap_metrics(tensors, logs)
             tap_loss(tensors, tensors.loss)
             self.tap_weights(tensors, before)
@@ -146,11 +158,17 @@ class StepTap:
         """Every weight's value at this point of the step."""
         before: list[WeightBefore] = []
         with tensors.noting_failure():
-            for layer, place in enumerate(self._placed):
-                for variable in own_weights(place.layer):
-                    if getattr(variable, "_value", None) is not None:
-                        before.append(WeightBefore(layer, variable, variable._value.read_value()))
+            for layer, variable in self._all_weights():
+                before.append(WeightBefore(layer, variable, variable._value.read_value()))
         return before
+
+    def _all_weights(self) -> list[tuple[int, Any]]:
+        return [
+            (layer, variable)
+            for layer, place in enumerate(self._placed)
+            for variable in own_weights(place.layer)
+            if getattr(variable, "_value", None) is not None
+        ]
 
     def tap_weights(self, tensors: StepTensors, before: Sequence[WeightBefore]) -> None:
         """Stash weights as they were, and the updates of those that may change."""
@@ -220,7 +238,17 @@ class _Body:
         self._first_sequence: dict[int, int] = {}
         self._weights_were_used = False
         self._n_gradient_calls = 0
-        self._inner_graph_layers: set[int] = set()
+        self._inner_layers: set[int] = set()
+
+    def leave_out_inner_calls(self) -> None:
+        """Note the layers that were called out of reach, and drop what was seen of them."""
+        inner = self._inner_layers
+        tensors = self._tensors
+        tensors.tapped = [
+            t for t in tensors.tapped if t.layer not in inner or t.kind not in _CALL_KINDS
+        ]
+        reason = "it is called within a loop or a branch of the step"
+        tensors.missed += [Unrecorded(Kind.OUTPUT, index, reason) for index in sorted(inner)]
 
     @contextlib.contextmanager
     def patches(self) -> Iterator[None]:
@@ -262,11 +290,9 @@ class _Body:
         index = self._index.get(id(layer))
         if index is None:
             return
-        if not self._is_outermost():
-            if index not in self._inner_graph_layers:
-                self._inner_graph_layers.add(index)
-                reason = "it is called inside a loop or a branch of the step"
-                self._tensors.missed.append(Unrecorded(Kind.OUTPUT, index, reason))
+        is_recurrent_cell = hasattr(layer, "state_size") and not isinstance(layer, keras.layers.RNN)
+        if is_recurrent_cell or not self._is_outermost():
+            self._inner_layers.add(index)
             return
         depends = self._depends_on_weights(layer, inputs)
         call = self._calls.get(index, 0)

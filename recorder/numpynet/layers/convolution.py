@@ -114,5 +114,5 @@ class Conv2D(Layer):
         places = kernel.reshape(-1, *kernel.shape[2:])
         counts = (self.output_shape[0], self.output_shape[1])
         for place, target in zip(places, self.windows.offsets(padded, counts), strict=True):
-            target += gradient @ place.T
+            target += (g @ place.T).reshape(target.shape)
         return self.windows.unpad(padded, self.input_shape)

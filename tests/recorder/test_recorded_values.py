@@ -1,0 +1,216 @@
+"""What stands in the trace equals a separate eager computation of the same step."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from deeplocalize.recorder import Recorder
+from deeplocalize.traces import Kind, Trace, open_trace
+from deeplocalize.traces.statistics import statistics_row
+
+from .models import CASES, LABELS, Case
+
+BATCH = 32
+TOLERANCE = {"rtol": 2e-5, "atol": 2e-6}
+"""Compiled and eager kernels sum in different orders."""
+
+Modes = {"graph": {}, "eager": {"run_eagerly": True}, "several_steps": {"steps_per_execution": 2}}
+
+
+def build(case: Case, **mode: Any) -> Any:
+    keras.utils.set_random_seed(7)
+    model = case.build()
+    model.compile(optimizer=keras.optimizers.SGD(0.5), loss=case.loss(), metrics=["accuracy"], **mode)
+    return model
+
+
+def record(name: str, path: Path, **mode: Any) -> Any:
+    """Train two batches in order, every tensor stored in full."""
+    case = CASES[name]
+    model = build(case, **mode)
+    recorder = Recorder(path, tensors=lambda iteration: True)
+    n = 2 * BATCH
+    model.fit(
+        case.x[:n], case.labels[:n], batch_size=BATCH, shuffle=False, verbose=0, callbacks=[recorder]
+    )
+    return model
+
+
+def tensors_of(trace: Trace, kind: Kind, iteration: int) -> dict[tuple[str, str, int], NDArray[Any]]:
+    """Full tensors of a kind by (layer path, tensor name, call)."""
+    found = {}
+    for entry in trace.reader.tensor_entries():
+        series = trace.header.series[entry.series]
+        if series.kind is kind and entry.iteration == iteration:
+            layer = trace.header.layer_of(series)
+            key = (layer.path if layer else "", series.tensor, series.call)
+            found[key] = trace.reader.read_tensor(entry)
+    return found
+
+
+class Reference:
+    """The first step of a training, computed eagerly, layer by layer."""
+
+    def __init__(
+        self, case: Case, forward: Callable[[Any, Any, Callable[..., Any]], Any]
+    ) -> None:
+        self.model = build(case)
+        self.model(case.x[:1])  # builds it, where it is not yet
+        keras.utils.set_random_seed(7)
+        self.outputs: list[tuple[str, Any]] = []
+        weights = [v.value for v in self.model.trainable_variables]
+        self.before = [w.numpy() for w in weights]
+        with tf.GradientTape(persistent=True) as tape:
+
+            def note(layer: Any, value: Any) -> Any:
+                tape.watch(value)
+                self.outputs.append((layer.name, value))
+                return value
+
+            logits = forward(self.model, tf.constant(case.x[:BATCH]), note)
+            self.loss = tf.reduce_mean(
+                tf.nn.sparse_softmax_cross_entropy_with_logits(LABELS[:BATCH], logits)
+            )
+        self.gradients = tape.gradient(self.loss, weights)
+        values = [value for _, value in self.outputs]
+        self.output_gradients = tape.gradient(self.loss, values)
+
+
+def layer_by_layer(model: Any, x: Any, note: Callable[..., Any]) -> Any:
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            x = layer_by_layer(layer, x, note)
+        elif getattr(layer, "activation", None) is keras.activations.softmax:
+            # Keras computes cross-entropy from what enters a softmax.
+            logits = x @ layer.kernel.value + layer.bias.value
+            note(layer, tf.nn.softmax(logits))
+            return logits
+        elif not isinstance(layer, keras.layers.InputLayer):
+            x = note(layer, layer(x, training=True) if layer._call_has_training_arg else layer(x))
+    return x
+
+
+def shared_twice(model: Any, x: Any, note: Callable[..., Any]) -> Any:
+    _, shared, out = model.layers
+    return note(out, out(note(shared, shared(note(shared, shared(x))))))
+
+
+FORWARD = {
+    "mlp": layer_by_layer,
+    "cnn": layer_by_layer,
+    "nested": layer_by_layer,
+    "recurrent": layer_by_layer,
+    "smooth_activations": layer_by_layer,
+    "frozen": layer_by_layer,
+    "shared": shared_twice,
+}
+
+
+@pytest.mark.parametrize("mode", Modes)
+@pytest.mark.parametrize("name", FORWARD)
+def test_recorded_tensors_equal_an_eager_computation(name: str, mode: str, tmp_path: Path) -> None:
+    record(name, tmp_path / "run.h5", **Modes[mode])
+    reference = Reference(CASES[name], FORWARD[name])
+    with open_trace(tmp_path / "run.h5") as trace:
+        outputs = tensors_of(trace, Kind.OUTPUT, 0)
+        gradients = tensors_of(trace, Kind.OUTPUT_GRADIENT, 0)
+        weight_gradients = tensors_of(trace, Kind.WEIGHT_GRADIENT, 0)
+        weights = tensors_of(trace, Kind.WEIGHT, 0)
+        updates = tensors_of(trace, Kind.WEIGHT_UPDATE, 0)
+        loss = trace.tensor(0, kind="loss")
+    np.testing.assert_allclose(loss, reference.loss, **TOLERANCE)
+
+    # Automatic names count up from model to model; the order of execution is the same.
+    assert len(outputs) == len(reference.outputs)
+    for (_, value), gradient, (key, found) in zip(
+        reference.outputs, reference.output_gradients, outputs.items(), strict=True
+    ):
+        np.testing.assert_allclose(found, value, **TOLERANCE, err_msg=str(key))
+        if key in gradients:
+            np.testing.assert_allclose(gradients[key], gradient, **TOLERANCE, err_msg=str(key))
+    assert gradients.keys() <= outputs.keys()
+    assert len(gradients) >= len(outputs) - 1  # softmax has none: Keras derives by its input
+
+    trainable = reference.model.trainable_variables
+    keys = [key for key in weights if key in updates]
+    assert len(keys) == len(weight_gradients) == len(trainable)
+    for key, before, gradient in zip(
+        keys, reference.before, map(tf.convert_to_tensor, reference.gradients), strict=True
+    ):
+        np.testing.assert_array_equal(weights[key], before)
+        np.testing.assert_allclose(dense(weight_gradients[key], gradient), gradient, **TOLERANCE)
+        np.testing.assert_allclose(updates[key], -0.5 * gradient, rtol=1e-3, atol=2e-6)
+
+
+def dense(found: NDArray[Any], gradient: Any) -> NDArray[Any]:
+    """Sparse gradients are recorded as their rows, duplicates not summed: compare the sums."""
+    if found.shape == gradient.shape:
+        return found
+    assert found.shape[-1] == gradient.shape[-1]
+    np.testing.assert_allclose(found.sum(axis=0), np.sum(gradient, axis=0), **TOLERANCE)
+    return np.array(gradient)
+
+
+@pytest.mark.parametrize("name", ["mlp", "batch_normalization", "attention"])
+def test_the_update_is_the_difference_of_successive_weights(name: str, tmp_path: Path) -> None:
+    model = record(name, tmp_path / "run.h5")
+    with open_trace(tmp_path / "run.h5") as trace:
+        first, second = (tensors_of(trace, Kind.WEIGHT, i) for i in range(2))
+        updates = [tensors_of(trace, Kind.WEIGHT_UPDATE, i) for i in range(2)]
+    for key in first:
+        np.testing.assert_array_equal(second[key] - first[key], updates[0][key])
+    final = [v.numpy() for v in model.trainable_variables]
+    for key, value in zip(second, final, strict=True):
+        np.testing.assert_array_equal(value - second[key], updates[1][key])
+
+
+def test_state_is_recorded_as_the_step_leaves_it(tmp_path: Path) -> None:
+    model = record("batch_normalization", tmp_path / "run.h5")
+    norm = model.layers[1]
+    with open_trace(tmp_path / "run.h5") as trace:
+        for name in ("moving_mean", "moving_variance"):
+            recorded = trace.tensor(1, layer=norm.name, kind="state", tensor=name)
+            np.testing.assert_array_equal(recorded, getattr(norm, name))
+
+
+@pytest.mark.parametrize("mode", [*Modes, "xla"])
+def test_statistics_are_those_of_the_recorded_tensors(mode: str, tmp_path: Path) -> None:
+    record("batch_normalization", tmp_path / "run.h5", **Modes.get(mode, {"jit_compile": True}))
+    with open_trace(tmp_path / "run.h5") as trace:
+        block = trace.reader.read()
+        entries = trace.reader.tensor_entries()
+        assert len(entries) == 2 * len(trace.header.series)
+        for entry in entries:
+            kind = trace.header.series[entry.series].kind
+            has_units = kind in (Kind.OUTPUT, Kind.PREACTIVATION)
+            row = statistics_row(trace.reader.read_tensor(entry), has_units)
+            scale = row["mean_abs"] if row["mean_abs"] == row["mean_abs"] else 0.0
+            for column, expected in row.items():
+                found = block.statistics[column][entry.iteration, entry.series]
+                np.testing.assert_allclose(found, expected, rtol=1e-5, atol=2e-6 * scale, err_msg=column)
+
+
+@pytest.mark.parametrize("mode", [*Modes, "xla"])
+def test_the_loss_is_that_of_the_batch_not_the_running_mean(mode: str, tmp_path: Path) -> None:
+    record("mlp", tmp_path / "run.h5", **Modes.get(mode, {"jit_compile": True}))
+    with open_trace(tmp_path / "run.h5") as trace:
+        iterations = trace.iterations
+    losses = iterations["loss"].to_numpy()
+    running = iterations["metric_loss"].to_numpy()
+    assert losses[0] != losses[1]
+    np.testing.assert_allclose(running[1], losses.mean(), rtol=1e-5)
+    assert list(iterations["n_samples"]) == [BATCH, BATCH]
+    assert list(iterations["learning_rate"]) == [0.5, 0.5]
+
+
+def test_the_batch_is_recorded_as_it_was_trained(tmp_path: Path) -> None:
+    record("mlp", tmp_path / "run.h5")
+    with open_trace(tmp_path / "run.h5") as trace:
+        np.testing.assert_array_equal(trace.tensor(1, kind="input"), CASES["mlp"].x[BATCH : 2 * BATCH])
+        np.testing.assert_array_equal(trace.tensor(1, kind="label"), LABELS[BATCH : 2 * BATCH])
