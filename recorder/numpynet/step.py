@@ -1,6 +1,6 @@
 """One training step, and the only place where an observer sees its tensors.
 
-A `Tap` is called in execution order: the batch (input, label, sample weights), weights before
+A `Tap` is called in execution order: the batch (input, sample weights, label), weights before
 the step, preactivations and outputs forward, loss, gradients backward, updates, states. Arrays
 handed over are never changed afterwards. Without a tap nothing is copied or kept.
 """
@@ -21,8 +21,7 @@ from .optimizers import Optimizer, Parameter
 class Tap(Protocol):
     """Receives one tensor of a step; ``layer`` is None for those of the batch or the step.
 
-    ``tensor`` is the weight's or state's name, ``x``, ``y``, ``sample_weight`` or ``loss``, and
-    empty where kind and layer say it all.
+    ``tensor`` is the weight's or state's name, and empty where kind and layer say it all.
     """
 
     def __call__(self, kind: Kind, layer: Layer | None, tensor: str, values: Array) -> None:
@@ -127,7 +126,7 @@ def train_step(
         output = forward(layers, as_input(layers[0], x), True, tap)
         loss = objective.value(y, layers, output, sample_weight)
         if tap is not None:
-            tap(Kind.LOSS, None, "loss", np.asarray(loss, dtype=output.dtype))
+            tap(Kind.LOSS, None, "", np.asarray(loss, dtype=output.dtype))
         gradient = objective.gradient(y, layers, output, sample_weight)
         backward(layers, gradient, objective.is_fused, tap)
         optimizer.apply(parameters(layers))
@@ -182,10 +181,10 @@ def parameters(layers: Sequence[Layer]) -> Iterator[Parameter]:
 
 
 def _tap_batch(tap: Tap, x: Array, y: Array, sample_weight: Array | None) -> None:
-    tap(Kind.INPUT, None, "x", x)
-    tap(Kind.LABEL, None, "y", y)
+    tap(Kind.INPUT, None, "", x)
     if sample_weight is not None:
-        tap(Kind.SAMPLE_WEIGHT, None, "sample_weight", sample_weight)
+        tap(Kind.SAMPLE_WEIGHT, None, "", sample_weight)
+    tap(Kind.LABEL, None, "", y)
 
 
 def _tap_weights(tap: Tap, layers: Sequence[Layer]) -> dict[str, Array]:

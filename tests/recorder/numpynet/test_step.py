@@ -41,9 +41,9 @@ def with_every_kind() -> Sequential:
 def test_tensors_come_in_execution_order() -> None:
     keeper = observed_step(with_every_kind(), sample_weight=True)
     assert [(s.kind, s.layer, s.tensor) for s in keeper.seen] == [
-        (Kind.INPUT, None, "x"),
-        (Kind.LABEL, None, "y"),
-        (Kind.SAMPLE_WEIGHT, None, "sample_weight"),
+        (Kind.INPUT, None, ""),
+        (Kind.SAMPLE_WEIGHT, None, ""),
+        (Kind.LABEL, None, ""),
         (Kind.WEIGHT, "hidden", "kernel"),
         (Kind.WEIGHT, "hidden", "bias"),
         (Kind.WEIGHT, "normal", "gamma"),
@@ -56,7 +56,7 @@ def test_tensors_come_in_execution_order() -> None:
         (Kind.OUTPUT, "drop", ""),
         (Kind.OUTPUT, "logits", ""),
         (Kind.OUTPUT, "softmax", ""),
-        (Kind.LOSS, None, "loss"),
+        (Kind.LOSS, None, ""),
         (Kind.OUTPUT_GRADIENT, "logits", ""),
         (Kind.WEIGHT_GRADIENT, "logits", "kernel"),
         (Kind.WEIGHT_GRADIENT, "logits", "bias"),

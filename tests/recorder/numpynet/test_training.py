@@ -1,5 +1,7 @@
 """Training as its user meets it: the original's interface, fit, callbacks, progress."""
 
+import io
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +16,7 @@ from deeplocalize.recorder.numpynet import (
     Sequential,
     softmax,
 )
+from deeplocalize.recorder.numpynet.progress import Progress
 
 from .builders import classifier, samples
 
@@ -181,3 +184,17 @@ def test_the_summary_counts_the_parameters(capsys: pytest.CaptureFixture[str]) -
     assert "hidden" in text
     assert "(batch, 6)" in text
     assert f"{4 * 6 + 6 + 6 * 3 + 3} parameters" in text
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_on_a_terminal_the_count_of_batches_gives_way_to_the_finished_line() -> None:
+    stream = Terminal()
+    progress = Progress(stream=stream)
+    classifier().fit(*samples(8), batch_size=4, epochs=1, verbose=0, callbacks=progress)
+    drawn, finished = stream.getvalue().split("\x1b[K")
+    assert drawn.startswith("\rEpoch 1/1  1/2  loss")
+    assert re.fullmatch(r"Epoch 1/1  \d+\.\d\d s  loss .*\n", finished)
