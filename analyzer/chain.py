@@ -62,27 +62,27 @@ def chain_of(finding: Finding, findings: Sequence[Finding], window: Window) -> t
     """Before, at and after a fault, in the order of events; a few links of each."""
     before = [
         Link(Relation.BEFORE, growth.until, growth.place, str(growth))
-        for growth in _largest_per_layer(growths(window))[:MAX_LINKS]
+        for growth in _largest_per_layer(growths(window, finding.place.position))[:MAX_LINKS]
     ]
     at = Link(Relation.AT, finding.onset, finding.place, str(finding))
     after = [
         Link(Relation.AFTER, later.onset, later.place, str(later))
         for later in findings
         if later.symptom is Symptom.NON_FINITE is finding.symptom
+        and later.place.kind is not Kind.METRIC
         and (later.onset, later.place.position) > (finding.onset, finding.place.position)
     ]
     return (*before, at, *after[:MAX_LINKS])
 
 
-def growths(window: Window) -> tuple[Growth, ...]:
-    """Notable growth of tensors before the moment, largest first."""
-    iterations = window.iterations_before()
+def growths(window: Window, position: int) -> tuple[Growth, ...]:
+    """Notable growth of tensors until a position in the moment's iteration, largest first."""
     found = []
     for i, series in enumerate(window.header.series):
         # Biases start at zero, so that any training multiplies them.
         if len(series.shape) < 2 and series.kind is not Kind.LOSS:
             continue
-        rms = window.rms_before(i)
+        iterations, rms = window.rms_until(i, includes_moment=series.position < position)
         usable = np.flatnonzero(np.isfinite(rms) & (rms > 0))
         if len(usable) < 2:
             continue

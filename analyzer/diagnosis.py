@@ -96,7 +96,7 @@ def diagnose(reader: TraceReader, source: str = "", progress: Progress | None = 
         return Diagnosis(verdict, needs, None, (), findings, coverage, run)
     window = read_window(reader, first.onset)
     fault = locate(reader.header, first, findings, window)
-    case = Case(reader.header, findings, fault, growths(window))
+    case = Case(reader.header, findings, fault, growths(window, fault.place.position))
     return Diagnosis(Verdict.FAULTY, "", fault, infer(case), findings, coverage, run)
 
 

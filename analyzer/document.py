@@ -1,6 +1,6 @@
 """A diagnosis as the plain data of the JSON contract (schema 1).
 
-The contract, not the dataclasses, decides the names; ``docs`` describe it for other programs.
+The contract, not the dataclasses, decides the names: other programs read them.
 Numbers that are not finite become None: strict JSON has no word for them.
 """
 

@@ -15,6 +15,8 @@ from .rules.learning import CurveRule, curve_view
 from .rules.rule import Extent, Rule, Severity, Symptom
 from .rules.trivial import base_rate, trivial_loss
 
+CURVE_SYMPTOMS = frozenset(rule.symptom for rule in CURVE_RULES)
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -63,10 +65,17 @@ def find(replay: Replay) -> tuple[Finding, ...]:
 
 
 def first_of_the_worst(findings: Iterable[Finding]) -> Finding | None:
-    """The earliest (onset, position) among the findings of the highest harmful severity."""
+    """The earliest (onset, position) among the findings of the highest harmful severity.
+
+    Whole curves show that something is wrong, not where: they come last.
+    """
     harmful = [finding for finding in findings if finding.severity >= Severity.SEVERE]
     worst = max((finding.severity for finding in harmful), default=None)
-    return min((f for f in harmful if f.severity == worst), key=_order, default=None)
+    return min(
+        (finding for finding in harmful if finding.severity == worst),
+        key=lambda finding: (finding.symptom in CURVE_SYMPTOMS, *_order(finding)),
+        default=None,
+    )
 
 
 def _order(finding: Finding) -> tuple[int, int, int]:
@@ -152,7 +161,7 @@ def _of_curve(
 
 
 def _with_taint(header: Header, findings: Iterable[Finding]) -> list[Finding]:
-    """Raise what turned non-finite in the very iteration in which the step broke.
+    """Raise what turned non-finite in the very iteration in which the step broke, or later.
 
     What was non-finite earlier without breaking the step is contained and stays a notice. In
     a trace that records neither losses nor weights, every non-finite tensor counts.
@@ -161,15 +170,13 @@ def _with_taint(header: Header, findings: Iterable[Finding]) -> list[Finding]:
     nonfinite = [
         f for f in found if f.symptom is Symptom.NON_FINITE and f.place.kind is not Kind.METRIC
     ]
-    fatal = [f.onset for f in nonfinite if f.severity is Severity.FATAL]
     is_decidable = any(
         series.kind in (Kind.LOSS, Kind.WEIGHT, Kind.WEIGHT_GRADIENT, Kind.WEIGHT_UPDATE)
         for series in header.series
     )
-    if not fatal and not is_decidable:
-        fatal = [f.onset for f in nonfinite]
-    broken = min(fatal, default=None)
+    decisive = [f for f in nonfinite if f.severity is Severity.FATAL or not is_decidable]
+    broken = min((f.onset for f in decisive), default=NEVER)
     return [
-        replace(f, severity=Severity.FATAL) if f in nonfinite and f.onset == broken else f
+        replace(f, severity=Severity.FATAL) if f in nonfinite and f.onset >= broken else f
         for f in found
     ]

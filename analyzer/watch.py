@@ -59,6 +59,8 @@ def views(
     """What each watch's condition sees of a block, in the order of the watches."""
     scale = loss_scale(block)
     peaks = {kind: _peak_rms(header, block, kind, scale) for kind in PEAK_KINDS}
+    layers = {kind: _layer_peak_rms(header, block, kind, scale) for kind in PEAK_KINDS}
+    owners = np.array([-1 if s.layer is None else s.layer for s in header.series], dtype=np.intp)
     n_units = np.array([_n_units(series) for series in header.series], dtype=np.float64)
     return tuple(
         View(
@@ -67,6 +69,7 @@ def views(
             companions=watch.companions,
             baseline_rms=baseline_rms[watch.series],
             peak_rms=peaks,
+            layer_peak_rms={kind: peak[:, owners[watch.series]] for kind, peak in layers.items()},
             loss_scale=scale,
             n_units=n_units[watch.series],
         )
@@ -129,6 +132,16 @@ def _peak_rms(header: Header, block: Block, kind: Kind, scale: Values) -> Values
     if not index:
         return np.full((len(rms), 1), np.nan)
     peak: Values = np.fmax.reduce(rms, axis=1)[:, None]
+    return peak / scale if kind in GRADIENTS else peak
+
+
+def _layer_peak_rms(header: Header, block: Block, kind: Kind, scale: Values) -> Values:
+    """Largest rms of a layer's kernels, shape (rows, layers + 1); NaN without, as in the last."""
+    rms = block.statistics["rms"]
+    peak = np.full((len(rms), len(header.layers) + 1), np.nan)
+    for i, series in enumerate(header.series):
+        if series.kind is kind and series.layer is not None and len(series.shape) >= 2:
+            peak[:, series.layer] = np.fmax(peak[:, series.layer], rms[:, i])
     return peak / scale if kind in GRADIENTS else peak
 
 

@@ -65,14 +65,12 @@ class Window:
         """Infinite elements at the moment."""
         return int(self.value(series, "n_posinf") + self.value(series, "n_neginf"))
 
-    def rms_before(self, series: int) -> NDArray[np.float64]:
-        """Rms of the recorded iterations before the moment, oldest first; may hold NaN."""
-        rms: NDArray[np.float64] = self.block.statistics["rms"][: self.at, series]
-        return rms
-
-    def iterations_before(self) -> NDArray[np.int64]:
-        """The recorded iterations before the moment."""
-        return self.block.recorded[: self.at]
+    def rms_until(
+        self, series: int, includes_moment: bool
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Recorded iterations up to the moment and the tensor's rms in them; may hold NaN."""
+        stop = self.at + includes_moment
+        return self.block.recorded[:stop], self.block.statistics["rms"][:stop, series]
 
     def largest_magnitude(self, series: Sequence[int]) -> float:
         """Largest finite magnitude at the moment in any of the series; NaN without one."""

@@ -25,8 +25,9 @@ def infer(case: Case) -> tuple[Suspect, ...]:
         for suspect in inference(case):
             key = (suspect.cause, suspect.target, suspect.layer)
             merged[key] = _merged(merged[key], suspect) if key in merged else suspect
-    ranked = sorted(merged.values(), key=lambda suspect: -suspect.confidence)
-    return tuple(ranked[:MAX_SUSPECTS]) or (_unknown(case),)
+    known = [suspect for suspect in merged.values() if suspect.cause is not Cause.UNKNOWN]
+    candidates = known or list(merged.values()) or [_unknown(case)]
+    return tuple(sorted(candidates, key=lambda s: -s.confidence)[:MAX_SUSPECTS])
 
 
 def _merged(a: Suspect, b: Suspect) -> Suspect:

@@ -100,7 +100,7 @@ def _input_scale(case: Case, growing: tuple[str, ...]) -> Suspect:
         layer=None,
         confidence=0.6,
         symptoms=(Symptom.NON_FINITE, *_symptoms(case)),
-        evidence=(f'input "{summary.name}" reaches {magnitude(summary):.4g}', *growing[:1]),
+        evidence=(f"the input reaches {magnitude(summary):.4g}", *growing[:1]),
         fix="Standardise the inputs:\n"
         "normalization = keras.layers.Normalization()\nnormalization.adapt(x)\n"
         "and make it the first layer (images: keras.layers.Rescaling(1 / 255)).",

@@ -50,7 +50,7 @@ def suspects(case: Case) -> Iterable[Suspect]:
             symptoms=(symptom.symptom,),
             evidence=(
                 symptom.in_numbers,
-                f'input "{summary.name}" reaches {magnitude(summary):.4g}',
+                f"the input reaches {magnitude(summary):.4g}",
             ),
             fix="Standardise the inputs:\n"
             "normalization = keras.layers.Normalization()\nnormalization.adapt(x)\n"

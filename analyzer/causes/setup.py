@@ -40,7 +40,7 @@ def optimizer_facts(header: Header) -> OptimizerFacts:
 
 def large_input(header: Header) -> DataSummary | None:
     """The input of the largest magnitude, if that is far from a standardised one."""
-    inputs = [s for s in header.data if s.role is Kind.INPUT and s.is_integer_valued is not None]
+    inputs = [summary for summary in header.data if summary.role is Kind.INPUT]
     largest = max(inputs, key=magnitude, default=None)
     # Integer inputs may be tokens for an embedding, which have no scale.
     if largest is None or magnitude(largest) <= LARGE_INPUT or _is_embedded(header):

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+from deeplocalize.traces.schema import Kind
+
 from ..findings import Finding
 from ..graph import output_layers
 from ..places import layer_ref
@@ -60,6 +62,8 @@ def _dead(case: Case, finding: Finding) -> Iterable[Suspect]:
 
 
 def _vanishing(case: Case, finding: Finding) -> Iterable[Suspect]:
+    if case.showing(Symptom.DEAD_UNITS, Symptom.STAYS_ZERO):
+        return
     squashing = [layer for layer in case.header.layers if layer.activation in _SQUASHING]
     if len(squashing) > 1:
         yield Suspect(
@@ -81,10 +85,12 @@ def _vanishing(case: Case, finding: Finding) -> Iterable[Suspect]:
 
 
 def _zero(case: Case, finding: Finding) -> Iterable[Suspect]:
-    if case.showing(Symptom.DEAD_UNITS):
+    if finding.place.kind is Kind.WEIGHT and finding.onset == 0:
+        yield _initialization(finding, 0.85)
+    elif case.showing(Symptom.DEAD_UNITS):
         return
-    if finding.onset == 0:
-        yield _initialization(finding, 0.7)
+    elif finding.onset == 0:
+        yield _initialization(finding, 0.5)
     else:
         yield _unknown(finding)
 

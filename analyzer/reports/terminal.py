@@ -21,6 +21,7 @@ from ..rules.rule import Severity, Symptom
 WIDTH = 80
 MAX_FINDINGS = 6
 MAX_MISSING = 5
+MAX_NOTES = 3
 
 _STYLES = {Verdict.FAULTY: "bold red", Verdict.HEALTHY: "bold green", Verdict.UNKNOWN: "bold"}
 
@@ -64,6 +65,8 @@ def _parts(diagnosis: Diagnosis) -> Iterable[RenderableType]:
     yield from _section("What this rests on", _basis(diagnosis.coverage))
     yield _text("")
     yield _text(ending(diagnosis.run))
+    for note in diagnosis.run.notes[:MAX_NOTES]:
+        yield _text(f"Note of the recorder: {note}")
 
 
 def _fault_parts(fault: FirstFault) -> Iterable[RenderableType]:

@@ -37,8 +37,9 @@ def _has_exploded(view: View, threshold: float) -> Flags:
 
 
 def _share_of_peak(view: View) -> Values:
+    """Largest gradient of the layer's kernels relative to the largest of the whole network."""
     peak = view.peak_rms[Kind.WEIGHT_GRADIENT]
-    share: Values = _unscaled_rms(view) / np.where(peak > 0, peak, np.nan)
+    share: Values = view.layer_peak_rms[Kind.WEIGHT_GRADIENT] / np.where(peak > 0, peak, np.nan)
     return share
 
 
@@ -90,7 +91,7 @@ VANISHING_GRADIENT = Rule(
     condition=_has_vanished,
     threshold=1e-5,
     measure=_share_of_peak,
-    quantity="rms relative to the largest gradient of the same iteration",
+    quantity="largest rms in the layer relative to that in the network",
     patience=20,
     extent=Extent.LAST,
     severity=Severity.SEVERE,

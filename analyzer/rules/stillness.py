@@ -19,6 +19,16 @@ def _is_all_zero(view: View, threshold: float) -> Flags:
     return flags
 
 
+def _layer_has_no_gradient(view: View, threshold: float) -> Flags:
+    flags: Flags = _is_all_zero(view, threshold) & (view.layer_peak_rms[Kind.WEIGHT_GRADIENT] == 0)
+    return flags
+
+
+def _layer_does_not_move(view: View, threshold: float) -> Flags:
+    flags: Flags = _is_all_zero(view, threshold) & (view.layer_peak_rms[Kind.WEIGHT_UPDATE] == 0)
+    return flags
+
+
 def _zero_fraction(view: View) -> Values:
     return view.zero_fraction
 
@@ -78,19 +88,19 @@ ZERO_GRADIENT = Rule(
     name="gradient stays zero",
     symptom=Symptom.STAYS_ZERO,
     scope=Scope(kinds=(Kind.WEIGHT_GRADIENT,), min_axes=2),
-    condition=_is_all_zero,
+    condition=_layer_has_no_gradient,
     threshold=1.0,
     measure=_zero_fraction,
     quantity="share of elements that are 0",
     patience=PATIENCE,
     extent=Extent.LAST,
     severity=Severity.SEVERE,
-    statement="is zero in every element, while other weights receive gradients",
+    statement="is zero, as those of all kernels of the layer, while other layers learn",
     reason="The layer is cut off from the loss: it cannot learn.",
     source="exact; judged only in iterations in which some other weight has a gradient, so that "
     "a perfect fit, where all gradients are zero, is no fault",
-    false_alarms="the recurrent kernel of an RNN that sees sequences of length 1; an output "
-    "whose loss weight is 0",
+    false_alarms="an output whose loss weight is 0; query and key of an attention over sequences "
+    "of length 1",
     applicable=_other_gradients_are_not_zero,
 )
 
@@ -98,14 +108,14 @@ UNCHANGED_WEIGHT = Rule(
     name="weight does not change",
     symptom=Symptom.UNCHANGED_WEIGHT,
     scope=Scope(kinds=(Kind.WEIGHT_UPDATE,), min_axes=2),
-    condition=_is_all_zero,
+    condition=_layer_does_not_move,
     threshold=1.0,
     measure=_zero_fraction,
     quantity="share of elements that are 0",
     patience=PATIENCE,
     extent=Extent.LAST,
     severity=Severity.SEVERE,
-    statement="is zero in every element, while other weights change",
+    statement="is zero, as those of all kernels of the layer, while other layers change",
     reason="A trainable kernel that never moves does not learn.",
     source="exact; frozen layers have no update, and iterations in which nothing moves (gradient "
     "accumulation, skipped steps, a learning rate of 0 at the start of a warm-up) do not count",

@@ -25,7 +25,8 @@ class View:
 
     ``series`` are the rule's own series. ``companions`` give, per kind, the series of the same
     layer and tensor (-1: none). ``baseline_rms`` is each series' typical size at the head of
-    the run, ``peak_rms`` the largest rms of a kind in each row, both with loss scaling divided
+    the run, ``peak_rms`` the largest rms of a kind in each row, and ``layer_peak_rms`` that
+    among the kernels (two axes or more) of the series' own layer, all with loss scaling divided
     out. ``n_units`` is the length of the last axis.
     """
 
@@ -34,6 +35,7 @@ class View:
     companions: Mapping[Kind, Index]
     baseline_rms: Values
     peak_rms: Mapping[Kind, Values]
+    layer_peak_rms: Mapping[Kind, Values]
     loss_scale: Values
     n_units: Values
 

@@ -183,7 +183,7 @@ def test_what_grew_before_is_in_the_chain_and_what_follows_too() -> None:
     assert set(relations) == set(Relation)
     before = [link for link in fault.chain if link.relation is Relation.BEFORE]
     assert "grew" in before[0].sentence
-    assert before[0].iteration == 30
+    assert before[0].iteration == 31
 
 
 def test_an_unrecorded_layer_before_the_first_sign_may_be_the_producer_as_well() -> None:

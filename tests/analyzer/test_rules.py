@@ -242,6 +242,20 @@ def test_a_vector_that_stops_moving_is_healthy() -> None:
     assert diagnosis_of(FakeRun().zero(LATE, Kind.WEIGHT_UPDATE, "fc1", "bias")).findings == ()
 
 
+def test_one_kernel_without_gradient_is_healthy_while_another_of_its_layer_learns() -> None:
+    run = FakeRun()
+    for kind in (Kind.WEIGHT, Kind.WEIGHT_GRADIENT, Kind.WEIGHT_UPDATE):
+        # As in an RNN over sequences of length 1: the bias row stands in for a second kernel.
+        i = run.index(kind, "fc1", "bias")
+        series = list(run.header.series)
+        series[i] = replace(series[i], tensor="recurrent_kernel", shape=(8, 8))
+        run.header = replace(run.header, series=tuple(series))
+    run.statistics["n_zero"][:, run.index(Kind.WEIGHT, "fc1", "recurrent_kernel")] = 0
+    for kind in (Kind.WEIGHT_GRADIENT, Kind.WEIGHT_UPDATE):
+        run.zero(slice(None), kind, "fc1", "recurrent_kernel")
+    assert diagnosis_of(run).findings == ()
+
+
 def test_iterations_that_were_not_recorded_neither_extend_nor_end_a_stretch() -> None:
     run = FakeRun().zero(LATE, Kind.OUTPUT, "fc1")
     run.put(slice(30, 50), Kind.OUTPUT, "fc1", n=-1)
