@@ -93,9 +93,7 @@ class DataSummarizer:
     def summary(self) -> DataSummary:
         """The summary of what was added so far."""
         if not self._n_finite:
-            return replace(
-                self._summary, n_samples=self._n_samples, n_nonfinite=self._n_nonfinite
-            )
+            return replace(self._summary, n_samples=self._n_samples, n_nonfinite=self._n_nonfinite)
         mean = self._sum / self._n_finite
         variance = max(self._sum_of_squares / self._n_finite - mean**2, 0.0)
         counts = self._class_counts if self._is_integer_valued else None

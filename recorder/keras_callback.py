@@ -112,7 +112,9 @@ class Recorder(keras.callbacks.Callback):
         model = self.model
         writer = self._next_writer()
         placed = placed_layers(model)
-        self._session = session = Session(writer, _header(model, placed, self.params), self._tensors)
+        self._session = session = Session(
+            writer, _header(model, placed, self.params), self._tensors
+        )
         original = model.train_function
         tapped = backend.tapped_train_function(model, placed, session)
         history = getattr(model, "history", None)

@@ -313,9 +313,7 @@ def _rows(first, last, addresses, minus, sizes, n_units, codes, out):  # type: i
     scratch = np.empty(_BLOCK, np.float32)
     for k in range(first, last):
         if codes[k] == FLOAT32:
-            _float32_row(
-                addresses[k], minus[k], sizes[k], n_units[k], scratch, out[k], values[k]
-            )
+            _float32_row(addresses[k], minus[k], sizes[k], n_units[k], scratch, out[k], values[k])
         elif codes[k] == FLOAT64:
             x64 = nb.carray(_pointer(addresses[k]), (sizes[k],), np.float64)
             w64 = nb.carray(_pointer(addresses[k]), (2 * sizes[k],), np.uint32)

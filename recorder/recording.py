@@ -30,7 +30,9 @@ BLOCK_BYTES = 2 << 20
 FLUSH_AFTER_S = 2.0
 """A partial block is written this long after its first row at the latest."""
 
-_N, _N_NAN, _N_POSINF, _N_NEGINF = (COLUMNS.index(c) for c in ("n", "n_nan", "n_posinf", "n_neginf"))
+_N, _N_NAN, _N_POSINF, _N_NEGINF = (
+    COLUMNS.index(c) for c in ("n", "n_nan", "n_posinf", "n_neginf")
+)
 
 
 @dataclass
@@ -133,9 +135,7 @@ class Recording:
         if batch.n_bytes >= self._block_bytes:
             self._hand_over()
 
-    def event(
-        self, name: str, message: str = "", details: Mapping[str, Any] | None = None
-    ) -> None:
+    def event(self, name: str, message: str = "", details: Mapping[str, Any] | None = None) -> None:
         """Note that something happened at the current iteration."""
         event = Event(name, message, self.n_iterations - 1, self.elapsed_s, details or {})
         with self._lock:

@@ -9,7 +9,7 @@ import threading
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,28 +28,6 @@ Schedule = Callable[[int], bool]
 _DATA_KINDS = (Kind.INPUT, Kind.LABEL, Kind.SAMPLE_WEIGHT)
 _UNIT_KINDS = (Kind.OUTPUT, Kind.PREACTIVATION)
 _MEAN = COLUMNS.index("mean")
-
-
-class SeriesOfStep(Protocol):
-    """What a session needs to know of a tensor that a step will hand over."""
-
-    @property
-    def kind(self) -> Kind: ...
-
-    @property
-    def layer(self) -> int | None: ...
-
-    @property
-    def call(self) -> int: ...
-
-    @property
-    def tensor(self) -> str: ...
-
-    @property
-    def shape(self) -> tuple[int | None, ...]: ...
-
-    @property
-    def dtype(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -103,16 +81,16 @@ class Session:
 
     # ---- what a backend calls ----------------------------------------------------------------
 
-    def plan(self, tapped: Sequence[SeriesOfStep], missed: Sequence[Unrecorded]) -> Plan:
+    def plan(self, step: Sequence[Series], missed: Sequence[Unrecorded]) -> Plan:
         """Declare the tensors of a step, in execution order, and what is not among them."""
-        series = self._declare(tapped)
+        series = self._declare(step)
         self._note_unrecorded(missed)
         data = [
             (k, self._summarizer(int(series[k]), one))
-            for k, one in enumerate(tapped)
+            for k, one in enumerate(step)
             if one.kind in _DATA_KINDS
         ]
-        kinds = [one.kind for one in tapped]
+        kinds = [one.kind for one in step]
         return Plan(
             series,
             StepKernel([kind in _UNIT_KINDS for kind in kinds]),
@@ -159,7 +137,9 @@ class Session:
             return
         try:
             numbers = {name: _number(value) for name, value in logs.items()}
-            self._recording.event("epoch", f"epoch {epoch} ended", {"epoch": epoch, "logs": numbers})
+            self._recording.event(
+                "epoch", f"epoch {epoch} ended", {"epoch": epoch, "logs": numbers}
+            )
             self._update_data_summary()
             self._summarizes_data = False  # further epochs show the same data again
         except Exception as error:  # the outermost tap
@@ -216,14 +196,14 @@ class Session:
             for series, x, before in zip(plan.series, values.tensors, values.minus, strict=True)
         ]
 
-    def _declare(self, tapped: Sequence[SeriesOfStep]) -> NDArray[np.intp]:
+    def _declare(self, step: Sequence[Series]) -> NDArray[np.intp]:
         """Indices of the series; new ones take the position of the one before them."""
         is_first = not self._known
         declared = self._recording.header.series
         position = 0
         new: list[Series] = []
         indices: list[int] = []
-        for rank, one in enumerate(tapped):
+        for rank, one in enumerate(step):
             key = (one.kind, one.layer, one.call, one.tensor)
             index = self._known.get(key)
             if index is not None:
@@ -232,11 +212,7 @@ class Session:
                 position = rank if is_first else position
                 index = len(declared) + len(new)
                 self._known[key] = index
-                new.append(
-                    Series(
-                        one.kind, position, one.layer, one.call, one.tensor, one.shape, one.dtype
-                    )
-                )
+                new.append(replace(one, position=position))
             indices.append(index)
         if new:
             self._recording.declare(new)
@@ -248,7 +224,7 @@ class Session:
         if new:
             self._recording.set_header(replace(header, unrecorded=(*header.unrecorded, *new)))
 
-    def _summarizer(self, series: int, one: SeriesOfStep) -> DataSummarizer:
+    def _summarizer(self, series: int, one: Series) -> DataSummarizer:
         if series not in self._summarizers:
             self._summarizers[series] = DataSummarizer(one.kind, one.tensor, one.shape, one.dtype)
         return self._summarizers[series]

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from deeplocalize.traces.header import Unrecorded
+from deeplocalize.traces.header import Series, Unrecorded
 from deeplocalize.traces.schema import Kind
 
 from ..keras_model import PlacedLayer
@@ -130,7 +130,11 @@ def _emit_tensors(tensors: StepTensors, session: Session) -> None:
             tapped.append(candidate)
         else:
             tensors.missed.append(Unrecorded(candidate.kind, candidate.layer, reason))
-    plan = session.plan(tapped, tensors.missed)
+    series = [
+        Series(t.kind, k, t.layer, t.call, t.tensor, tuple(t.value.shape), t.value.dtype.name)
+        for k, t in enumerate(tapped)
+    ]
+    plan = session.plan(series, tensors.missed)
     nan = tf.constant(float("nan"))
     learning_rate = nan if tensors.learning_rate is None else tensors.learning_rate
     loss_scale = tf.constant(1.0) if tensors.loss_scale is None else tensors.loss_scale

@@ -49,16 +49,6 @@ class Tapped:
     value: Any
     minus: Any = None
 
-    @property
-    def shape(self) -> tuple[int | None, ...]:
-        """Static shape, None for axes that vary."""
-        return tuple(self.value.shape)
-
-    @property
-    def dtype(self) -> str:
-        """Name of the dtype."""
-        return str(self.value.dtype.name)
-
 
 class WeightBefore(NamedTuple):
     """A weight and its value before the update."""
@@ -429,16 +419,16 @@ class _Body:
             value = gradient.values if isinstance(gradient, tf.IndexedSlices) else gradient
             name = variable.name if layer is not None else variable.path
             order = (_BACKWARD, turn, 0.5 - self._sequence_of(layer))
-            self._tensors.add(
-                Kind.WEIGHT_GRADIENT, layer, name, order, tf.convert_to_tensor(value)
-            )
+            self._tensors.add(Kind.WEIGHT_GRADIENT, layer, name, order, tf.convert_to_tensor(value))
 
     def _read_hyperparameters(self, optimizer: Any) -> None:
         tensors = self._tensors
         if tensors.learning_rate is None:
             tensors.learning_rate = tf.cast(optimizer.learning_rate, tf.float32)
         if tensors.loss_scale is None:
-            scale = getattr(optimizer, "dynamic_scale", getattr(optimizer, "loss_scale_factor", None))
+            scale = getattr(
+                optimizer, "dynamic_scale", getattr(optimizer, "loss_scale_factor", None)
+            )
             if scale is not None:
                 tensors.loss_scale = tf.cast(scale, tf.float32)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+
 from deeplocalize.traces.schema import Kind
 
 from .arrays import Array

@@ -35,7 +35,9 @@ def assert_same(row: dict[str, int | float], reference: dict[str, int | float]) 
         np.testing.assert_array_equal([row[name]], [reference[name]])
     for name in ("mean_abs", "rms"):
         np.testing.assert_allclose(row[name], reference[name], rtol=2e-6)
-    np.testing.assert_allclose(row["mean"], reference["mean"], rtol=2e-6, atol=2e-6 * reference["mean_abs"])
+    np.testing.assert_allclose(
+        row["mean"], reference["mean"], rtol=2e-6, atol=2e-6 * reference["mean_abs"]
+    )
 
 
 float32_arrays = hnp.arrays(
@@ -51,7 +53,9 @@ def test_any_float32_tensor_gives_the_defined_row(x: NDArray[np.float32], has_un
     assert_same(row_of(x, has_units=has_units), statistics_row(x, has_units))
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float16", "int64", "int32", "uint8", "bool", "float32"])
+@pytest.mark.parametrize(
+    "dtype", ["float64", "float16", "int64", "int32", "uint8", "bool", "float32"]
+)
 @pytest.mark.parametrize("shape", [(), (0,), (1,), (5000,), (33, 7), (4, 5, 3), (3, 5000)])
 def test_every_dtype_and_shape_gives_the_defined_row(dtype: str, shape: tuple[int, ...]) -> None:
     rng = np.random.default_rng(0)

@@ -26,7 +26,9 @@ Modes = {"graph": {}, "eager": {"run_eagerly": True}, "several_steps": {"steps_p
 def build(case: Case, **mode: Any) -> Any:
     keras.utils.set_random_seed(7)
     model = case.build()
-    model.compile(optimizer=keras.optimizers.SGD(0.5), loss=case.loss(), metrics=["accuracy"], **mode)
+    model.compile(
+        optimizer=keras.optimizers.SGD(0.5), loss=case.loss(), metrics=["accuracy"], **mode
+    )
     return model
 
 
@@ -37,12 +39,19 @@ def record(name: str, path: Path, **mode: Any) -> Any:
     recorder = Recorder(path, tensors=lambda iteration: True)
     n = 2 * BATCH
     model.fit(
-        case.x[:n], case.labels[:n], batch_size=BATCH, shuffle=False, verbose=0, callbacks=[recorder]
+        case.x[:n],
+        case.labels[:n],
+        batch_size=BATCH,
+        shuffle=False,
+        verbose=0,
+        callbacks=[recorder],
     )
     return model
 
 
-def tensors_of(trace: Trace, kind: Kind, iteration: int) -> dict[tuple[str, str, int], NDArray[Any]]:
+def tensors_of(
+    trace: Trace, kind: Kind, iteration: int
+) -> dict[tuple[str, str, int], NDArray[Any]]:
     """Full tensors of a kind by (layer path, tensor name, call)."""
     found = {}
     for entry in trace.reader.tensor_entries():
@@ -57,9 +66,7 @@ def tensors_of(trace: Trace, kind: Kind, iteration: int) -> dict[tuple[str, str,
 class Reference:
     """The first step of a training, computed eagerly, layer by layer."""
 
-    def __init__(
-        self, case: Case, forward: Callable[[Any, Any, Callable[..., Any]], Any]
-    ) -> None:
+    def __init__(self, case: Case, forward: Callable[[Any, Any, Callable[..., Any]], Any]) -> None:
         self.model = build(case)
         self.model(case.x[:1])  # builds it, where it is not yet
         keras.utils.set_random_seed(7)
@@ -193,7 +200,9 @@ def test_statistics_are_those_of_the_recorded_tensors(mode: str, tmp_path: Path)
             scale = row["mean_abs"] if row["mean_abs"] == row["mean_abs"] else 0.0
             for column, expected in row.items():
                 found = block.statistics[column][entry.iteration, entry.series]
-                np.testing.assert_allclose(found, expected, rtol=1e-5, atol=2e-6 * scale, err_msg=column)
+                np.testing.assert_allclose(
+                    found, expected, rtol=1e-5, atol=2e-6 * scale, err_msg=column
+                )
 
 
 @pytest.mark.parametrize("mode", [*Modes, "xla"])
@@ -212,5 +221,7 @@ def test_the_loss_is_that_of_the_batch_not_the_running_mean(mode: str, tmp_path:
 def test_the_batch_is_recorded_as_it_was_trained(tmp_path: Path) -> None:
     record("mlp", tmp_path / "run.h5")
     with open_trace(tmp_path / "run.h5") as trace:
-        np.testing.assert_array_equal(trace.tensor(1, kind="input"), CASES["mlp"].x[BATCH : 2 * BATCH])
+        np.testing.assert_array_equal(
+            trace.tensor(1, kind="input"), CASES["mlp"].x[BATCH : 2 * BATCH]
+        )
         np.testing.assert_array_equal(trace.tensor(1, kind="label"), LABELS[BATCH : 2 * BATCH])

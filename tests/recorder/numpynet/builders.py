@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 import numpy as np
+
 from deeplocalize.recorder.numpynet import Dense, Layer, Sequential
 from deeplocalize.recorder.numpynet.arrays import Array
 from deeplocalize.traces.schema import Kind

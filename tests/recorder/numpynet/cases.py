@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
+
 from deeplocalize.recorder.numpynet import (
     ELU,
     Activation,

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+
 from deeplocalize.recorder.numpynet import Sequential
 from deeplocalize.recorder.numpynet.arrays import Array
 from deeplocalize.recorder.numpynet.from_keras import from_keras

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+
 from deeplocalize.recorder.numpynet.from_keras import from_keras
 from deeplocalize.recorder.numpynet.gradient_check import relative_error
 

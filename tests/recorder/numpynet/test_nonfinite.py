@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from deeplocalize.recorder.numpynet import AveragePooling2D, Layer, MaxPooling2D, ReLU
 from deeplocalize.recorder.numpynet.arrays import Array
 from deeplocalize.recorder.numpynet.losses import loss_named

@@ -4,6 +4,7 @@ from math import sqrt
 
 import numpy as np
 import pytest
+
 from deeplocalize.recorder.numpynet import Dropout
 from deeplocalize.recorder.numpynet.arrays import Array
 from deeplocalize.recorder.numpynet.initializers import fans, initial

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pytest
+
 from deeplocalize.recorder.numpynet import Callback
 from deeplocalize.recorder.numpynet.threads import one_blas_thread
 
