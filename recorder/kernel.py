@@ -373,7 +373,14 @@ class StepKernel:
             self._codes[k] = code
             counts_units = self._has_units[k] and before is None and x.ndim >= 2 and x.size > 0
             self._n_units[k] = x.shape[-1] if counts_units else 0
-        inputs = (self._addresses, self._minus, self._sizes, self._n_units, self._codes, out)
+        inputs: tuple[Any, ...] = (
+            self._addresses,
+            self._minus,
+            self._sizes,
+            self._n_units,
+            self._codes,
+            out,
+        )
         parts = self._parts()
         others = [_threads().submit(_rows, *part, *inputs) for part in parts[1:]]
         _rows(*parts[0], *inputs)

@@ -233,7 +233,7 @@ def _block(batch: _Batch, n_series: int) -> Block:
     columns = {}
     for k, column in enumerate(STATISTICS):
         values = np.ascontiguousarray(typed[column.dtype][:, :, k])
-        values[absent] = column.missing
+        values[absent] = column.missing or 0
         columns[column.name] = values
     is_nonfinite = (columns["n_nan"] + columns["n_posinf"] + columns["n_neginf"]) > 0
     iteration = np.arange(batch.first_iteration, batch.first_iteration + len(rows))

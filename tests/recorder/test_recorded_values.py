@@ -17,10 +17,19 @@ from deeplocalize.traces.statistics import statistics_row
 from .models import CASES, LABELS, Case
 
 BATCH = 32
-TOLERANCE = {"rtol": 2e-5, "atol": 2e-6}
-"""Compiled and eager kernels sum in different orders."""
+MODES: dict[str, dict[str, Any]] = {
+    "graph": {},
+    "eager": {"run_eagerly": True},
+    "several_steps": {"steps_per_execution": 2},
+    "xla": {"jit_compile": True},
+}
 
-Modes = {"graph": {}, "eager": {"run_eagerly": True}, "several_steps": {"steps_per_execution": 2}}
+
+def assert_close(found: Any, expected: Any, what: object = "") -> None:
+    """Equal but for the order of summation, which differs between compiled and eager kernels."""
+    np.testing.assert_allclose(
+        np.asarray(found), np.asarray(expected), rtol=2e-5, atol=2e-6, err_msg=str(what)
+    )
 
 
 def build(case: Case, **mode: Any) -> Any:
@@ -119,10 +128,10 @@ FORWARD = {
 }
 
 
-@pytest.mark.parametrize("mode", Modes)
+@pytest.mark.parametrize("mode", sorted(MODES.keys() - {"xla"}))
 @pytest.mark.parametrize("name", FORWARD)
 def test_recorded_tensors_equal_an_eager_computation(name: str, mode: str, tmp_path: Path) -> None:
-    record(name, tmp_path / "run.h5", **Modes[mode])
+    record(name, tmp_path / "run.h5", **MODES[mode])
     reference = Reference(CASES[name], FORWARD[name])
     with open_trace(tmp_path / "run.h5") as trace:
         outputs = tensors_of(trace, Kind.OUTPUT, 0)
@@ -131,16 +140,16 @@ def test_recorded_tensors_equal_an_eager_computation(name: str, mode: str, tmp_p
         weights = tensors_of(trace, Kind.WEIGHT, 0)
         updates = tensors_of(trace, Kind.WEIGHT_UPDATE, 0)
         loss = trace.tensor(0, kind="loss")
-    np.testing.assert_allclose(loss, reference.loss, **TOLERANCE)
+    assert_close(loss, reference.loss)
 
     # Automatic names count up from model to model; the order of execution is the same.
     assert len(outputs) == len(reference.outputs)
     for (_, value), gradient, (key, found) in zip(
         reference.outputs, reference.output_gradients, outputs.items(), strict=True
     ):
-        np.testing.assert_allclose(found, value, **TOLERANCE, err_msg=str(key))
+        assert_close(found, value, key)
         if key in gradients:
-            np.testing.assert_allclose(gradients[key], gradient, **TOLERANCE, err_msg=str(key))
+            assert_close(gradients[key], gradient, key)
     assert gradients.keys() <= outputs.keys()
     assert len(gradients) >= len(outputs) - 1  # softmax has none: Keras derives by its input
 
@@ -151,7 +160,7 @@ def test_recorded_tensors_equal_an_eager_computation(name: str, mode: str, tmp_p
         keys, reference.before, map(tf.convert_to_tensor, reference.gradients), strict=True
     ):
         np.testing.assert_array_equal(weights[key], before)
-        np.testing.assert_allclose(dense(weight_gradients[key], gradient), gradient, **TOLERANCE)
+        assert_close(dense(weight_gradients[key], gradient), gradient, key)
         np.testing.assert_allclose(updates[key], -0.5 * gradient, rtol=1e-3, atol=2e-6)
 
 
@@ -160,7 +169,7 @@ def dense(found: NDArray[Any], gradient: Any) -> NDArray[Any]:
     if found.shape == gradient.shape:
         return found
     assert found.shape[-1] == gradient.shape[-1]
-    np.testing.assert_allclose(found.sum(axis=0), np.sum(gradient, axis=0), **TOLERANCE)
+    assert_close(found.sum(axis=0), np.sum(gradient, axis=0))
     return np.array(gradient)
 
 
@@ -186,9 +195,9 @@ def test_state_is_recorded_as_the_step_leaves_it(tmp_path: Path) -> None:
             np.testing.assert_array_equal(recorded, getattr(norm, name))
 
 
-@pytest.mark.parametrize("mode", [*Modes, "xla"])
+@pytest.mark.parametrize("mode", MODES)
 def test_statistics_are_those_of_the_recorded_tensors(mode: str, tmp_path: Path) -> None:
-    record("batch_normalization", tmp_path / "run.h5", **Modes.get(mode, {"jit_compile": True}))
+    record("batch_normalization", tmp_path / "run.h5", **MODES[mode])
     with open_trace(tmp_path / "run.h5") as trace:
         block = trace.reader.read()
         entries = trace.reader.tensor_entries()
@@ -205,9 +214,9 @@ def test_statistics_are_those_of_the_recorded_tensors(mode: str, tmp_path: Path)
                 )
 
 
-@pytest.mark.parametrize("mode", [*Modes, "xla"])
+@pytest.mark.parametrize("mode", MODES)
 def test_the_loss_is_that_of_the_batch_not_the_running_mean(mode: str, tmp_path: Path) -> None:
-    record("mlp", tmp_path / "run.h5", **Modes.get(mode, {"jit_compile": True}))
+    record("mlp", tmp_path / "run.h5", **MODES[mode])
     with open_trace(tmp_path / "run.h5") as trace:
         iterations = trace.iterations
     losses = iterations["loss"].to_numpy()
