@@ -15,8 +15,9 @@ import h5py
 import numpy as np
 
 from .blocks import N_FIELDS, with_checksum
-from .errors import TraceFormatError, TraceWriteError
+from .errors import DAMAGE, TraceFormatError, TraceWriteError
 from .schema import FORMAT_VERSION, ITERATIONS, STATISTICS, Column
+from .superblock import UnmarkedFile, read_superblock
 
 FORMAT_NAME = "deeplocalize trace"
 
@@ -31,8 +32,6 @@ LIBRARY_VERSIONS = ("v110", "v110")
 _CHUNK_BYTES = 1 << 16
 # Disk space kept free for what HDF5 writes when it closes a file.
 MARGIN_BYTES = 1 << 18
-# In the superblock of version 2 and 3, which `LIBRARY_VERSIONS` means.
-_END_OF_FILE_OFFSET = 28
 
 DATASETS = {
     **{name: Column(name, "uint8", "bytes", "") for name in JOURNALS},
@@ -43,46 +42,58 @@ DATASETS = {
 }
 
 
+def open_file(path: Path) -> tuple[Any, bool]:
+    """A file opened for reading, and whether it is marked as being written.
+
+    Raises
+    ------
+    TraceFormatError
+        Not an HDF5 file as traces are, or a damaged one.
+    OSError, RuntimeError
+        As HDF5 finds it damaged, or the system refuses.
+    """
+    superblock = read_superblock(path)
+    if superblock.is_marked:
+        return h5py.File(UnmarkedFile(path, superblock), "r"), True
+    return h5py.File(path, "r", locking=False), False
+
+
 def is_trace(path: Path) -> bool:
     """Whether the file says of itself that it is a trace (it may still be damaged)."""
     try:
-        with h5py.File(path, "r", swmr=True, locking=False) as file:
-            return bool(file.attrs["format"] == np.bytes_(FORMAT_NAME))
-    except (OSError, RuntimeError, KeyError, ValueError):
+        file, _ = open_file(path)
+        with file:
+            return has_format(file)
+    except DAMAGE:
         return False
 
 
-def repair(path: Path) -> None:
-    """Rewrite a trace whose process was killed as a properly closed HDF5 file.
+def has_format(file: Any) -> bool:
+    """Whether an HDF5 file is a trace."""
+    return bool(file.attrs.get("format") == np.bytes_(FORMAT_NAME))
 
-    `Hdf5Reader` does not need it; other tools refuse a file that still counts as being
-    written. Takes the room of a second copy for a moment. Never call it while the run is alive:
-    what the run writes afterwards would be lost.
+
+def repair(path: Path) -> None:
+    """Clear the mark that a killed process left on its trace.
+
+    `Hdf5Reader` does not need it; other tools refuse a file that counts as being written.
+    Never call it while the run is alive.
 
     Raises
     ------
     TraceFormatError
         Not an HDF5 trace, or damaged.
     TraceWriteError
-        The copy could not be written.
+        The file cannot be written.
     """
     if not is_trace(path):
         raise TraceFormatError(f"{path}: not a trace in HDF5, or damaged beyond repair")
-    copy = temporary(path)
+    superblock = read_superblock(path).unmarked(path.stat().st_size)
     try:
-        with (
-            h5py.File(path, "r", swmr=True, locking=False) as source,
-            h5py.File(copy, "w", libver=LIBRARY_VERSIONS, locking=False) as target,
-        ):
-            reserve(target, 0, path.stat().st_size + MARGIN_BYTES)
-            target.attrs.update(source.attrs)
-            for name in source:
-                source.copy(name, target)
-        trim(copy)
-        copy.replace(path)
-    except (OSError, RuntimeError) as error:
-        copy.unlink(missing_ok=True)
-        raise TraceWriteError(f"{path}: cannot be repaired: {reason(error)}") from error
+        with path.open("r+b") as file:
+            file.write(superblock.to_bytes())
+    except OSError as error:
+        raise TraceWriteError(f"{path}: cannot be repaired: {error.strerror}") from error
 
 
 def create_datasets(file: Any, n_series: int) -> dict[str, Any]:
@@ -131,10 +142,8 @@ def reserve(file: Any, start: int, n_bytes: int) -> None:
 
 
 def trim(path: Path) -> None:
-    """Give back what was reserved behind the end of a closed file, as its superblock tells it."""
-    with path.open("r+b") as file:
-        file.seek(_END_OF_FILE_OFFSET)
-        file.truncate(int.from_bytes(file.read(8), "little"))
+    """Give back what was reserved behind the end of a closed file."""
+    os.truncate(path, read_superblock(path).end_of_file)
 
 
 def temporary(path: Path) -> Path:

@@ -1,17 +1,17 @@
 """Reads a trace in one HDF5 file, only what ``committed`` counts and only what it verified."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from .blocks import BlockIndex, crc
-from .errors import DAMAGE, TraceError, TraceFormatError, TraceReadError
-from .hdf5 import COUNTS, DATASETS, FORMAT_NAME, JOURNALS, RECORDED, reason
+from .errors import DAMAGE, TraceFormatError, TraceReadError, TraceVersionError
+from .hdf5 import COUNTS, DATASETS, JOURNALS, RECORDED, has_format, open_file, reason
 from .header import Header, check_version, header_from_document
 from .interface import Event, TensorEntry
 from .schema import ITERATIONS, STATISTICS, Column
@@ -19,182 +19,213 @@ from .seal import unseal
 from .table import Block, Table, selected
 from .tensors import n_bytes, tensor_from_bytes
 
+_T = TypeVar("_T")
+
+# A structure of the file read just while it is written looks damaged: writing it takes some
+# microseconds, so what still does after these pauses is damaged.
+_PAUSES_S = (0.001, 0.01, 0.05)
+
 
 class Hdf5Reader:
     """Reads a trace, also while it is being written and after its process was killed."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file: Any = None
-        try:
-            self._file = h5py.File(path, "r", swmr=True, locking=False)
-        except PermissionError as error:
-            raise TraceReadError(f"{path}: cannot be read: {reason(error)}") from error
-        except (OSError, RuntimeError) as error:
-            raise TraceFormatError(f"{path}: truncated or damaged: {reason(error)}") from error
-        try:
-            with self._reading():
-                if self._file.attrs.get("format") != np.bytes_(FORMAT_NAME):
-                    raise TraceFormatError(f"{path}: an HDF5 file, but not a trace of deeplocalize")
-                check_version(int(self._file.attrs["format_version"]), str(path))
-                self._datasets: dict[str, Any] = {}
-                self._load()
-        except TraceError:
-            self.close()
-            raise
+        self._contents: _Contents | None = None
+        self._contents = self._attempt(lambda: _open(path))
 
     @property
     def header(self) -> Header:
         """The last complete header."""
-        return self._header
+        return self._opened.header
 
     @property
     def n_iterations(self) -> int:
         """Iterations that can be read."""
-        return self._blocks.n_iterations
+        return self._opened.blocks.n_iterations
 
     def iterations(self, start: int = 0, stop: int | None = None) -> Table:
         """Rows ``start`` to ``stop`` of the iterations table."""
+        contents = self._opened
         start, stop, _ = slice(start, stop).indices(self.n_iterations)
-        with self._reading():
-            return self._iterations(start, stop)
+        return self._attempt(lambda: contents.iterations(start, stop))
 
     def read(
         self, start: int = 0, stop: int | None = None, columns: Sequence[str] | None = None
     ) -> Block:
         """Rows ``start`` to ``stop`` with their statistics (all columns, or the named ones)."""
-        start, stop, _ = slice(start, stop).indices(self.n_iterations)
+        contents = self._opened
         chosen = selected(STATISTICS, columns)
-        with self._reading():
-            iterations = self._iterations(start, stop)
-            blocks = self._blocks.covering(start, stop)
-            recorded = self._column("statistics/recorded", RECORDED, blocks)
-            statistics = Table(
-                STATISTICS,
-                {c.name: self._column(f"statistics/{c.name}", c, blocks) for c in chosen},
-            )
-        first, last = np.searchsorted(recorded, _range_of(iterations["iteration"]))
-        return Block(iterations, recorded[first:last], statistics.rows(first, last))
+        start, stop, _ = slice(start, stop).indices(self.n_iterations)
+        return self._attempt(lambda: contents.read(start, stop, chosen))
 
     def tensor_entries(self) -> Sequence[TensorEntry]:
         """Every full tensor in the trace, in the order of writing."""
-        with self._reading():
-            return [self._entry(line) for line in self._lines("tensor_index")]
+        contents = self._opened
+        return self._attempt(lambda: [_entry(line) for line in contents.lines("tensor_index")])
 
     def read_tensor(self, entry: TensorEntry) -> NDArray[Any]:
         """The values of one full tensor."""
-        offset, checksum = entry.location
-        with self._reading():
-            size = n_bytes(entry.dtype, entry.shape, str(self._path))
-            if not 0 <= offset <= self._counts["tensor_data"] - size:
-                raise TraceFormatError(f"{self._path}: a tensor reaches beyond the file")
-            data = self._file["tensor_data"][offset : offset + size]
-        if crc(data) != checksum:
-            raise TraceFormatError(
-                f"{self._path}: a tensor is damaged: its checksum does not match"
-            )
-        return tensor_from_bytes(data, entry.dtype, entry.shape, str(self._path))
+        contents = self._opened
+        return self._attempt(lambda: contents.tensor(entry))
 
     def events(self) -> Sequence[Event]:
         """Every event, in the order of writing."""
-        with self._reading():
-            source = str(self._path)
-            return [Event.from_document(line, source) for line in self._lines("events")]
+        contents, source = self._opened, str(self._path)
+        return self._attempt(
+            lambda: [Event.from_document(line, source) for line in contents.lines("events")]
+        )
 
     def refresh(self) -> None:
         """See what was flushed since the trace was opened."""
-        with self._reading():
-            self._load()
+        older = self._opened
+        self._contents = self._attempt(lambda: _open(self._path))
+        older.file.close()
 
     def close(self) -> None:
         """Release the file; a second call does nothing."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        if self._contents is not None:
+            self._contents.file.close()
+            self._contents = None
 
-    def _load(self) -> None:
-        """Take the newest committed counts, then whatever grows with them."""
-        # The counts first: everything read after them holds at least what they count.
-        counts = self._fresh("committed")[...]
-        if counts.shape != (len(COUNTS) + 1,) or crc(counts[:-1]) != counts[-1]:
-            raise TraceFormatError(f"{self._path}: the committed counts are damaged")
-        self._counts = dict(zip(COUNTS, counts.tolist(), strict=False))
-        for name, column in DATASETS.items():
-            dataset = self._fresh(name)
-            if dataset.dtype != column.numpy_dtype or not dataset.chunks:
-                raise TraceFormatError(f"{self._path}: {name} is not a column of {column.dtype}")
-        rows = self._datasets["blocks"][: self._counts["blocks"]]
-        self._blocks = BlockIndex(rows, str(self._path))
-        self._check_sizes()
-        *_, document = self._lines("header")
-        self._header = header_from_document(document, str(self._path))
+    @property
+    def _opened(self) -> "_Contents":
+        if self._contents is None:
+            raise ValueError(f"{self._path}: the trace is closed")
+        return self._contents
 
-    def _fresh(self, name: str) -> Any:
-        """A dataset in its newest state."""
-        if name in self._datasets:
-            self._datasets[name].refresh()
-        else:
-            self._datasets[name] = self._file[name]
-        return self._datasets[name]
+    def _attempt(self, load: Callable[[], _T]) -> _T:
+        """What ``load`` returns, with every failure as a child of TraceError."""
+        for pause_s in (*_PAUSES_S, None):
+            try:
+                return load()
+            except TraceVersionError:
+                raise
+            except PermissionError as error:
+                raise TraceReadError(f"{self._path}: cannot be read: {reason(error)}") from error
+            except DAMAGE as error:
+                is_final = self._contents is not None and not self._contents.is_marked
+                if pause_s is None or is_final:
+                    if isinstance(error, TraceFormatError):
+                        raise
+                    message = f"{self._path}: truncated or damaged: {reason(error)}"
+                    raise TraceFormatError(message) from error
+                time.sleep(pause_s)
+        raise AssertionError("the last attempt returns or raises")
 
-    def _check_sizes(self) -> None:
-        """Refuse counts that the file cannot hold before memory is taken for them."""
-        index = (self._blocks.n_iterations, self._blocks.n_recorded)
-        needed = 8 * max(self._blocks.n_iterations, self._blocks.n_cells)
-        is_short = any(len(self._datasets[name]) < self._counts[name] for name in JOURNALS)
-        if (
-            index != (self._counts["iterations"], self._counts["recorded"])
-            or is_short
-            or needed > self._path.stat().st_size
-        ):
-            raise TraceFormatError(f"{self._path}: truncated, or its counts are damaged")
 
-    def _iterations(self, start: int, stop: int) -> Table:
-        blocks = self._blocks.covering(start, stop)
-        first, _ = self._blocks.rows_of("iterations/iteration", blocks)
+@dataclass(frozen=True)
+class _Contents:
+    """A file as it was when it was opened."""
+
+    path: Path
+    file: Any
+    is_marked: bool
+    datasets: dict[str, Any]
+    counts: dict[str, int]
+    blocks: BlockIndex
+    header: Header
+
+    def iterations(self, start: int, stop: int) -> Table:
+        blocks = self.blocks.covering(start, stop)
+        first, _ = self.blocks.rows_of("iterations/iteration", blocks)
         columns = {c.name: self._column(f"iterations/{c.name}", c, blocks) for c in ITERATIONS}
         return Table(ITERATIONS, columns).rows(start - first, stop - first)
 
+    def read(self, start: int, stop: int, chosen: Sequence[Column]) -> Block:
+        iterations = self.iterations(start, stop)
+        blocks = self.blocks.covering(start, stop)
+        recorded = self._column("statistics/recorded", RECORDED, blocks)
+        columns = {c.name: self._column(f"statistics/{c.name}", c, blocks) for c in chosen}
+        first, last = np.searchsorted(recorded, _range_of(iterations["iteration"]))
+        statistics = Table(STATISTICS, columns).rows(first, last)
+        return Block(iterations, recorded[first:last], statistics)
+
+    def tensor(self, entry: TensorEntry) -> NDArray[Any]:
+        offset, checksum = entry.location
+        size = n_bytes(entry.dtype, entry.shape, str(self.path))
+        if not 0 <= offset <= self.counts["tensor_data"] - size:
+            raise TraceFormatError(f"{self.path}: a tensor reaches beyond the file")
+        data = self.datasets["tensor_data"][offset : offset + size]
+        if crc(data) != checksum:
+            raise TraceFormatError(f"{self.path}: a tensor's checksum does not match: damaged")
+        return tensor_from_bytes(data, entry.dtype, entry.shape, str(self.path))
+
+    def lines(self, journal: str) -> Iterator[dict[str, Any]]:
+        """The documents of a journal."""
+        data = self.datasets[journal][: self.counts[journal]].tobytes()
+        return (unseal(line, f"{self.path}: {journal}") for line in data.splitlines())
+
     def _column(self, name: str, column: Column, blocks: range) -> NDArray[Any]:
         """A column's values in whole blocks, verified; the statistics with all series."""
-        first, last = self._blocks.rows_of(name, blocks)
-        dataset = self._datasets[name]
+        first, last = self.blocks.rows_of(name, blocks)
+        dataset, n_series = self.datasets[name], len(self.header.series)
         missing = column.missing or 0
         values: NDArray[Any]
-        if dataset.ndim == 1 or dataset.shape[1] == len(self._header.series):
+        if dataset.ndim == 1 or dataset.shape[1] == n_series:
             values = dataset[first:last]
         else:
-            values = np.full((last - first, len(self._header.series)), missing, dataset.dtype)
-            width = min(values.shape[1], dataset.shape[1])
+            width = min(n_series, dataset.shape[1])
+            values = np.full((last - first, n_series), missing, dataset.dtype)
             values[:, :width] = dataset[first:last, :width]
-        self._blocks.check(name, blocks, values, missing)
+        self.blocks.check(name, blocks, values, missing)
         return values
 
-    def _lines(self, journal: str) -> Iterator[dict[str, Any]]:
-        data = self._datasets[journal][: self._counts[journal]].tobytes()
-        source = f"{self._path}: {journal}"
-        return (unseal(line, source) for line in data.splitlines())
 
-    def _entry(self, document: dict[str, Any]) -> TensorEntry:
-        return TensorEntry(
-            iteration=document["iteration"],
-            series=document["series"],
-            dtype=document["dtype"],
-            shape=tuple(document["shape"]),
-            location=(document["offset"], document["data_crc32"]),
-        )
+def _open(path: Path) -> _Contents:
+    """Open a file and take its newest committed counts, then whatever grows with them."""
+    file, is_marked = open_file(path)
+    try:
+        return _contents(path, file, is_marked)
+    except DAMAGE:
+        file.close()
+        raise
 
-    @contextmanager
-    def _reading(self) -> Iterator[None]:
-        """Turn what HDF5 and damaged values raise into a TraceFormatError."""
-        if self._file is None:
-            raise ValueError(f"{self._path}: the trace is closed")
-        try:
-            yield
-        except TraceError:
-            raise
-        except DAMAGE as error:
-            raise TraceFormatError(f"{self._path}: damaged: {reason(error)}") from error
+
+def _contents(path: Path, file: Any, is_marked: bool) -> _Contents:
+    if not has_format(file):
+        raise TraceFormatError(f"{path}: an HDF5 file, but not a trace of deeplocalize")
+    check_version(int(file.attrs["format_version"]), str(path))
+    # The counts first: everything read after them holds at least what they count.
+    committed = file["committed"][...]
+    if committed.shape != (len(COUNTS) + 1,) or crc(committed[:-1]) != committed[-1]:
+        raise TraceFormatError(f"{path}: the committed counts are damaged")
+    counts = dict(zip(COUNTS, committed[:-1].tolist(), strict=True))
+    datasets = {name: file[name] for name in DATASETS}
+    for name, column in DATASETS.items():
+        if datasets[name].dtype != column.numpy_dtype or not datasets[name].chunks:
+            raise TraceFormatError(f"{path}: {name} is not a column of {column.dtype}")
+    blocks = BlockIndex(datasets["blocks"][: counts["blocks"]], str(path))
+    _check_sizes(path, datasets, counts, blocks)
+    data = datasets["header"][: counts["header"]].tobytes()
+    document = unseal(data.splitlines()[-1], f"{path}: header")
+    header = header_from_document(document, str(path))
+    return _Contents(path, file, is_marked, datasets, counts, blocks, header)
+
+
+def _check_sizes(
+    path: Path, datasets: dict[str, Any], counts: dict[str, int], blocks: BlockIndex
+) -> None:
+    """Refuse counts that the file cannot hold before memory is taken for them."""
+    are_equal = (blocks.n_iterations, blocks.n_recorded) == (
+        counts["iterations"],
+        counts["recorded"],
+    )
+    are_there = all(len(datasets[name]) >= counts[name] for name in JOURNALS)
+    # Of floating-point columns no chunk is left out, so that each cell takes its bytes.
+    n_bytes_needed = 8 * max(blocks.n_iterations, blocks.n_cells)
+    if not (are_equal and are_there and n_bytes_needed <= path.stat().st_size):
+        raise TraceFormatError(f"{path}: truncated, or its counts are damaged")
+
+
+def _entry(document: dict[str, Any]) -> TensorEntry:
+    return TensorEntry(
+        iteration=document["iteration"],
+        series=document["series"],
+        dtype=document["dtype"],
+        shape=tuple(document["shape"]),
+        location=(document["offset"], document["data_crc32"]),
+    )
 
 
 def _range_of(numbers: NDArray[np.int64]) -> tuple[int, int]:

@@ -47,8 +47,9 @@ class ParquetWriter:
         with self._writing():
             # What a process of the same number left when it was killed before its first header.
             shutil.rmtree(self._temporary, ignore_errors=True)
+            self._temporary.mkdir()
             for table in TABLES:
-                (self._temporary / table).mkdir(parents=True)
+                (self._temporary / table).mkdir()
 
     def write_header(self, header: Header) -> None:
         """Set or replace the header."""
