@@ -23,7 +23,7 @@ from deeplocalize.traces.hdf5 import COUNTS
 
 from .build import assert_same_trace, block, header, write_trace
 
-N_TRIALS = 150
+N_TRIALS = 40
 
 
 @pytest.fixture
