@@ -29,7 +29,7 @@ def convert(source: str | Path, target: str | Path, overwrite: bool = False) -> 
     reader = open_reader(source)
     try:
         if Path(target).exists() and Path(target).samefile(source):
-            raise TraceExistsError(f"{target}: is the trace to be converted")
+            raise TraceExistsError(f"{target}: a trace cannot be converted onto itself")
         writer = create_writer(target, overwrite)
         try:
             _copy(reader, writer)

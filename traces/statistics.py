@@ -64,10 +64,10 @@ def checksum(values: NDArray[Any]) -> int:
     """A 64-bit checksum of the raw bits that does not depend on the order of the elements.
 
     Elements are widened by value (floats below 32 bits to float32, integers and booleans to
-    int64) and their bits cut into unsigned 32-bit words ``w``. The low half is the sum of ``w``, the high half the sum of ``w * w``, each modulo
-    ``2**32``: cheap enough for every tensor of every step, and equal for two runs only where
-    the tensors are equal bit for bit up to order, or differ in three elements or more in a
-    conspiring way.
+    int64) and their bits cut into unsigned 32-bit words ``w``. The low half is the sum of ``w``,
+    the high half the sum of ``w * w``, each modulo ``2**32``: cheap enough for every tensor of
+    every step, and equal for two runs only where the tensors are equal bit for bit up to order,
+    or differ in three elements or more in a conspiring way.
     """
     words = np.ascontiguousarray(_widened(values)).ravel().view(np.uint32)
     low = int(np.add.reduce(words, dtype=np.uint32))

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+
 from deeplocalize.traces import (
     ITERATIONS,
     STATISTICS,
@@ -18,7 +20,6 @@ from deeplocalize.traces import (
     create_writer,
     empty_block,
 )
-from numpy.typing import NDArray
 
 SUFFIXES = (".h5", ".parquet")
 

@@ -5,6 +5,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
 from deeplocalize.traces import (
     FORMAT_VERSION,
     Block,
@@ -18,9 +22,6 @@ from deeplocalize.traces import (
     open_reader,
 )
 from deeplocalize.traces.tensors import DTYPES
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from .build import (
     assert_same,

@@ -44,15 +44,13 @@ def flip_a_bit(data: bytearray, random: np.random.Generator) -> None:
 
 
 def overwrite_a_run(data: bytearray, random: np.random.Generator) -> None:
-    start = random.integers(len(data))
-    length = min(int(random.integers(1, 600)), len(data) - start)
-    data[start : start + length] = random.bytes(length)
+    start, stop = _run(data, random, longest=600)
+    data[start:stop] = random.bytes(stop - start)
 
 
 def zero_a_run(data: bytearray, random: np.random.Generator) -> None:
-    start = random.integers(len(data))
-    length = min(int(random.integers(1, 5000)), len(data) - start)
-    data[start : start + length] = bytes(length)
+    start, stop = _run(data, random, longest=5000)
+    data[start:stop] = bytes(stop - start)
 
 
 def truncate(data: bytearray, random: np.random.Generator) -> None:
@@ -121,6 +119,11 @@ def test_blocks_that_the_file_cannot_hold_are_refused_before_memory_is_taken(
             dataset.resize(1 << 40, axis=0)
     with pytest.raises(TraceFormatError, match="counts"):
         open_reader(path)
+
+
+def _run(data: bytearray, random: np.random.Generator, longest: int) -> tuple[int, int]:
+    start = int(random.integers(len(data)))
+    return start, min(start + int(random.integers(1, longest)), len(data))
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -7,7 +7,6 @@ each flush it prints the number of iterations flushed so far; after an error its
 import sys
 
 import conftest  # noqa: F401 (makes the checkout importable)
-
 from deeplocalize.traces import Event, Tensor, TraceWriteError, create_writer
 
 from .build import block, header
