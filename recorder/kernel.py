@@ -140,12 +140,10 @@ def _finite_only(x, u):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(fastmath=_REORDER, **_OPTIONS)
-def _or_units(u, n_units, first, alive, varied):  # type: ignore[no-untyped-def]
-    for start in range(0, u.size, n_units):
-        for j in range(n_units):
-            bits = u[start + j]
-            alive[j] |= _U32(bits & _U32(0x7FFFFFFF))
-            varied[j] |= _U32(bits ^ first[j])
+def _note_variation(u, first, varied):  # type: ignore[no-untyped-def]
+    """Set the bits in which a block, whole rows of units, differs from the first row."""
+    for i in range(u.size):
+        varied[i] |= _U32(u[i] ^ first[i])
 
 
 @nb.njit(fastmath=_REORDER, **_OPTIONS)
@@ -157,12 +155,13 @@ def _float32_row(address, minus, size, n_units, scratch, row, values):  # type: 
         before = nb.carray(_pointer(minus), (size,), np.float32)
     scratch_bits = scratch.view(np.uint32)
     block = _BLOCK
-    first = np.empty(n_units, np.uint32)
-    alive = np.zeros(n_units, np.uint32)
-    varied = np.zeros(n_units, np.uint32)
     if n_units > 0:
-        block = max(1, _BLOCK // n_units) * n_units
-        first[:] = u[:n_units]
+        block = min(max(1, _BLOCK // n_units) * n_units, size)
+    # One entry per element of a block, not per unit: the loop over them is long, hence fast.
+    first = np.empty(block if n_units > 0 else 0, np.uint32)
+    varied = np.zeros(first.size, np.uint32)
+    for i in range(first.size):
+        first[i] = u[i % n_units]
     total = 0.0
     absolute = 0.0
     squares = 0.0
@@ -199,7 +198,7 @@ def _float32_row(address, minus, size, n_units, scratch, row, values):  # type: 
         else:
             t, a, q = _sums_in_float64(xb)
         if n_units > 0:
-            _or_units(ub, n_units, first, alive, varied)
+            _note_variation(ub, first, varied)
         total += t
         absolute += a
         squares += q
@@ -225,8 +224,13 @@ def _float32_row(address, minus, size, n_units, scratch, row, values):  # type: 
         n_dead = 0
         n_constant = 0
         for j in range(n_units):
-            n_dead += alive[j] == _U32(0)
-            n_constant += (varied[j] == _U32(0)) or (alive[j] == _U32(0))
+            variation = _U32(0)
+            for i in range(j, varied.size, n_units):
+                variation |= varied[i]
+            # Zeros of either sign are zeros.
+            dead = _U32((variation | first[j]) & _U32(0x7FFFFFFF)) == _U32(0)
+            n_dead += dead
+            n_constant += dead or variation == _U32(0)
         row[5] = n_dead
         row[6] = n_constant
     if n_finite > 0:
@@ -335,12 +339,7 @@ class StepKernel:
 
     def __init__(self, has_units: Sequence[bool]) -> None:
         self._has_units = tuple(has_units)
-        n = len(self._has_units)
-        self._addresses = np.zeros(n, np.uint64)
-        self._minus = np.zeros(n, np.uint64)
-        self._sizes = np.zeros(n, np.int64)
-        self._n_units = np.zeros(n, np.int64)
-        self._codes = np.zeros(n, np.int64)
+        self._layout: list[tuple[np.dtype[Any], tuple[int, ...]]] | None = None
 
     def __call__(
         self,
@@ -353,54 +352,50 @@ class StepKernel:
         Where ``minus`` has an array, the statistics are of the difference of the two, taken in
         the tensors' own precision. Arrays may be of any real dtype, and not contiguous.
         """
-        alive: list[NDArray[Any]] = []  # copies that the addresses point into
-        wide: list[int] = []
-        for k, (x, before) in enumerate(zip(tensors, minus, strict=True)):
-            self._minus[k] = 0
-            if x.dtype == np.float32:
-                code = FLOAT32
-                if before is not None:
-                    before = np.ascontiguousarray(before)
-                    alive.append(before)
-                    self._minus[k] = _address(before)
-            else:
-                x, code = _widened(x if before is None else x - before)
-                wide.append(k)
-            x = np.ascontiguousarray(x)
-            alive.append(x)
-            self._addresses[k] = _address(x)
-            self._sizes[k] = x.size
-            self._codes[k] = code
-            counts_units = self._has_units[k] and before is None and x.ndim >= 2 and x.size > 0
-            self._n_units[k] = x.shape[-1] if counts_units else 0
+        layout = [(x.dtype, x.shape) for x in tensors]
+        if layout != self._layout:
+            self._set_layout(tensors, minus)
+            self._layout = layout
+        read = list(tensors)
+        subtracted = list(minus)
+        for k in self._wide:
+            before = subtracted[k]
+            read[k] = _widened(read[k] if before is None else read[k] - before)
+            subtracted[k] = None
+        # Contiguous copies live in these lists as long as their addresses are in use.
+        read = [x if x.flags.c_contiguous else np.ascontiguousarray(x) for x in read]
+        subtracted = [None if x is None else np.ascontiguousarray(x) for x in subtracted]
         inputs: tuple[Any, ...] = (
-            self._addresses,
-            self._minus,
+            np.array([_address(x) for x in read], np.uint64),
+            np.array([0 if x is None else _address(x) for x in subtracted], np.uint64),
             self._sizes,
             self._n_units,
             self._codes,
             out,
         )
-        parts = self._parts()
-        others = [_threads().submit(_rows, *part, *inputs) for part in parts[1:]]
-        _rows(*parts[0], *inputs)
+        others = [_threads().submit(_rows, *part, *inputs) for part in self._parts[1:]]
+        _rows(*self._parts[0], *inputs)
         for other in others:
             other.result()
-        for k in wide:
+        for k in self._wide:
             self._mend_overflow(tensors[k], minus[k], k, out)
 
-    def _parts(self) -> list[tuple[int, int]]:
-        """Ranges of tensors for one thread each, of about the same number of elements."""
-        n = len(self._sizes)
-        n_elements = int(self._sizes.sum())
-        n_parts = min(_N_THREADS, 1 + n_elements // _ELEMENTS_WORTH_A_THREAD)
-        if n_parts == 1:
-            return [(0, n)]
-        ends = np.searchsorted(
-            np.cumsum(self._sizes), np.arange(1, n_parts) * n_elements / n_parts, side="right"
+    def _set_layout(
+        self, tensors: Sequence[NDArray[Any]], minus: Sequence[NDArray[Any] | None]
+    ) -> None:
+        """Note what stays the same from step to step while shapes and dtypes do."""
+        self._wide = [k for k, x in enumerate(tensors) if x.dtype != np.float32]
+        self._sizes = np.array([x.size for x in tensors], np.int64)
+        self._codes = np.array([_code(x.dtype) for x in tensors], np.int64)
+        counts_units = [
+            has_units and before is None and x.ndim >= 2 and x.size > 0
+            for has_units, before, x in zip(self._has_units, minus, tensors, strict=True)
+        ]
+        self._n_units = np.array(
+            [x.shape[-1] if counts else 0 for counts, x in zip(counts_units, tensors, strict=True)],
+            np.int64,
         )
-        bounds = [0, *(int(end) for end in ends), n]
-        return list(itertools.pairwise(bounds))
+        self._parts = _parts(self._sizes)
 
     def _mend_overflow(
         self,
@@ -428,11 +423,24 @@ def _address(x: NDArray[Any]) -> int:
     return address
 
 
-def _widened(x: NDArray[Any]) -> tuple[NDArray[Any], int]:
-    """The tensor in the nearest type that the kernel reads, and that type's code."""
-    if x.dtype == np.float64:
-        return x, FLOAT64
-    if x.dtype.kind in "iub":
-        return x.astype(np.int64, copy=False), INT64
-    # float16, and bfloat16 or float8 from ml_dtypes, all of which float32 holds exactly
-    return x.astype(np.float32), FLOAT32
+def _parts(sizes: NDArray[np.int64]) -> list[tuple[int, int]]:
+    """Ranges of tensors for one thread each, of about the same number of elements."""
+    n_elements = int(sizes.sum())
+    n_parts = min(_N_THREADS, 1 + n_elements // _ELEMENTS_WORTH_A_THREAD)
+    shares = np.arange(1, n_parts) * n_elements / n_parts
+    ends = np.searchsorted(np.cumsum(sizes), shares, side="right")
+    return list(itertools.pairwise([0, *(int(end) for end in ends), len(sizes)]))
+
+
+def _code(dtype: np.dtype[Any]) -> int:
+    if dtype == np.float64:
+        return FLOAT64
+    return INT64 if dtype.kind in "iub" else FLOAT32
+
+
+def _widened(x: NDArray[Any]) -> NDArray[Any]:
+    """The tensor in the nearest type that the kernel reads."""
+    # float16, and bfloat16 or float8 from ml_dtypes, are all exact in float32
+    types = {FLOAT64: np.float64, INT64: np.int64, FLOAT32: np.float32}
+    # asarray: the difference of two arrays without axes is no array, but a scalar.
+    return np.asarray(x).astype(types[_code(x.dtype)], copy=False)
