@@ -10,11 +10,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from .display import trace_html
 from .errors import TraceLookupError
 from .files import open_reader
 from .header import Header, Layer
 from .interface import Event, TraceReader
 from .lookup import find_series
+from .plots import Plots
 from .schema import ITERATIONS, STATISTICS, Kind
 from .table import Block
 
@@ -209,6 +211,14 @@ class Trace:
                 f"{self.path}: several tensors are {what}; choose tensor= from {', '.join(names)}"
             )
         return self.reader.read_tensor(matching[-1])
+
+    @property
+    def plot(self) -> Plots:
+        """Plots: ``plot.heatmap(kind)``, ``plot.series(layer, kind)``, ``plot.losses()``."""
+        return Plots(self.reader, self._row_at)
+
+    def _repr_html_(self) -> str:
+        return trace_html(self.path, self.reader)
 
     def refresh(self) -> None:
         """See what a run that is still going on has flushed since."""

@@ -82,7 +82,8 @@ class Overview:
     @property
     def magnitude(self) -> Values:
         """The largest finite magnitude."""
-        return np.fmax(np.abs(self.min), np.abs(self.max))
+        largest: Values = np.fmax(np.abs(self.min), np.abs(self.max))
+        return largest
 
 
 FIELDS = tuple(field.name for field in fields(Overview) if field.name not in ("first", "width"))

@@ -1,0 +1,130 @@
+"""Time, peak memory and size of the HTML report of a long trace.
+
+``python benchmarks/report_speed.py`` writes a trace of 100,000 iterations x 300 series through
+the real HDF5 writer and reports on it in a process of its own. ``--keep trace.h5`` leaves the
+trace there and uses it again.
+"""
+
+import argparse
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from deeplocalize.analyzer import analyze
+from deeplocalize.analyzer.reports import html
+from deeplocalize.traces import (
+    ITERATIONS,
+    STATISTICS,
+    Block,
+    Event,
+    Header,
+    Kind,
+    Layer,
+    Series,
+    Table,
+    create_writer,
+    open_trace,
+)
+
+BLOCK_ROWS = 500
+N_ELEMENTS = 4096
+
+
+def network(n_layers: int) -> Header:
+    """Dense layers with their weights, outputs, gradients and updates: five series each."""
+    kinds = (
+        (Kind.WEIGHT, "kernel", (64, 64)),
+        (Kind.OUTPUT, "", (None, 64)),
+        (Kind.OUTPUT_GRADIENT, "", (None, 64)),
+        (Kind.WEIGHT_GRADIENT, "kernel", (64, 64)),
+        (Kind.WEIGHT_UPDATE, "kernel", (64, 64)),
+    )
+    layers = tuple(
+        Layer(i, f"dense_{i}", f"dense_{i}", "Dense", i, "relu", n_parameters=4096)
+        for i in range(n_layers)
+    )
+    series = tuple(
+        Series(kind, position * n_layers + i, i, 0, tensor, shape)
+        for position, (kind, tensor, shape) in enumerate(kinds)
+        for i in range(n_layers)
+    )
+    return Header(model_name="benchmark", layers=layers, series=series)
+
+
+def block(n_series: int, start: int, stop: int, fault: int) -> Block:
+    """Statistics as a training has them; from the fault on every third series holds NaN."""
+    random = np.random.default_rng(start)
+    n_rows = stop - start
+    shape = (n_rows, n_series)
+    numbers = np.arange(start, stop)
+    iterations = {column.name: np.ones(n_rows, dtype=column.numpy_dtype) for column in ITERATIONS}
+    iterations["iteration"] = numbers
+    iterations["epoch"], iterations["batch"] = np.divmod(numbers, 1000)
+    iterations["loss"] = np.exp(-numbers / 30_000) + random.uniform(0, 0.1, n_rows)
+    rms = np.exp(random.normal(-4, 0.3, shape)) * (1 + np.arange(n_series) / 20)
+    statistics = {column.name: np.zeros(shape, dtype=column.numpy_dtype) for column in STATISTICS}
+    statistics["n"] += N_ELEMENTS
+    statistics["n_zero"] += random.integers(0, N_ELEMENTS // 2, shape)
+    statistics["rms"] += rms
+    statistics["mean_abs"] += 0.8 * rms
+    statistics["mean"] += 0.1 * rms
+    statistics["min"] -= 3 * rms
+    statistics["max"] += 3 * rms
+    is_broken = (numbers >= fault)[:, None] & (np.arange(n_series) % 3 == 0)
+    statistics["n_nan"][is_broken] = 7
+    iterations["n_nonfinite_series"] = is_broken.sum(axis=1)
+    return Block(Table(ITERATIONS, iterations), numbers, Table(STATISTICS, statistics))
+
+
+def write(path: Path, n_iterations: int, n_layers: int) -> None:
+    """A trace that breaks in its last hundredth."""
+    header = network(n_layers)
+    writer = create_writer(path)
+    writer.write_header(header)
+    for start in range(0, n_iterations, BLOCK_ROWS):
+        stop = min(start + BLOCK_ROWS, n_iterations)
+        writer.append(block(len(header.series), start, stop, n_iterations * 99 // 100))
+    writer.append_events([Event("end", details={"status": "completed"})])
+    writer.close()
+
+
+def measure(path: Path) -> None:
+    """Report on a trace in this process and print what it took."""
+    with open_trace(path) as trace:
+        began_s = time.perf_counter()
+        diagnosis = analyze(trace)
+        analysed_s = time.perf_counter()
+        page = html.render(diagnosis, trace.reader)
+        rendered_s = time.perf_counter()
+        peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(
+            f"{trace.n_iterations} iterations x {len(trace.header.series)} series: "
+            f"analysis {analysed_s - began_s:.1f} s, HTML {rendered_s - analysed_s:.1f} s, "
+            f"peak {peak_mib:.0f} MiB, report {len(page.encode()) / 1e6:.2f} MB"
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--iterations", type=int, default=100_000)
+    parser.add_argument("--layers", type=int, default=60, help="five series each")
+    parser.add_argument("--keep", type=Path, help="where the trace is, or is to stay")
+    parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.measure is not None:
+        measure(options.measure)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        path = options.keep or Path(folder) / "long.h5"
+        if not path.exists():
+            write(path, options.iterations, options.layers)
+        subprocess.run([sys.executable, __file__, "--measure", str(path)], check=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""What all plots share: an empty figure over iterations, calm, and as wide as its surroundings."""
+
+from typing import Any
+
+from bokeh.models import BoxZoomTool, PanTool, PlainText, ResetTool, WheelZoomTool
+from bokeh.plotting import figure
+
+FONT = "system-ui, sans-serif"
+INK = "#5b6472"
+LINE = "#3b6fd4"
+SECOND = "#c2761b"
+FAULT = "#e5344a"
+PALETTE = ("#3b6fd4", "#c2761b", "#2e9e6b", "#8f5bd0", "#b0456f", "#4b8f9e")
+
+
+def empty_figure(title: str, height: int, **options: Any) -> figure:
+    """A figure over iterations, without any glyph.
+
+    The colours suit light and dark surroundings; the background is whatever lies behind.
+    """
+    pan, box = PanTool(dimensions="width"), BoxZoomTool(dimensions="width")
+    # Zooming with the wheel is off at first, so that the page around a plot scrolls.
+    tools = [pan, box, WheelZoomTool(dimensions="width"), ResetTool()]
+    plot = figure(
+        title=title,
+        height=height,
+        sizing_mode="stretch_width",
+        tools=tools,
+        active_drag=box,
+        active_scroll=None,
+        toolbar_location="above",
+        output_backend="canvas",
+        **options,
+    )
+    plot.toolbar.logo = None
+    plot.toolbar.autohide = True
+    plot.background_fill_alpha = 0
+    plot.border_fill_alpha = 0
+    plot.outline_line_color = None
+    plot.grid.grid_line_color = INK
+    plot.grid.grid_line_alpha = 0.2
+    plot.xgrid.grid_line_color = None
+    plot.title.text_font = FONT
+    plot.title.text_font_size = "13px"
+    plot.title.text_color = INK
+    for axis in plot.axis:
+        axis.axis_line_color = INK
+        axis.major_tick_line_color = INK
+        axis.minor_tick_line_color = None
+        axis.major_label_text_color = INK
+        axis.major_label_text_font = FONT
+        axis.major_label_text_font_size = "11px"
+        axis.axis_label_text_color = INK
+        axis.axis_label_text_font = FONT
+        axis.axis_label_text_font_style = "normal"
+        axis.axis_label_text_font_size = "11px"
+    plot.xaxis.axis_label = "iteration"
+    plot.xaxis.formatter.use_scientific = False
+    return plot
+
+
+def calm_legend(plot: figure) -> None:
+    """Put the legend above the plot, where it hides nothing."""
+    for legend in plot.legend:
+        legend.orientation = "horizontal"
+        legend.background_fill_alpha = 0
+        legend.border_line_color = None
+        legend.label_text_color = INK
+        legend.label_text_font = FONT
+        legend.label_text_font_size = "11px"
+        legend.padding = legend.margin = 0
+        legend.spacing = 12
+        legend.click_policy = "hide"
+        plot.add_layout(legend, "above")
+
+
+def plain(text: str) -> PlainText:
+    """Text from a trace as it stands: the library would read ``$$`` as a formula."""
+    return PlainText(text=text)
