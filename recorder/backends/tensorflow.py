@@ -6,19 +6,23 @@ step is fused, so there only what can be seen from outside of the compiled step 
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from deeplocalize.traces.header import Series, Unrecorded
+from deeplocalize.traces.header import Header, Series, Unrecorded
 from deeplocalize.traces.schema import Kind
 
-from ..keras_model import PlacedLayer
+from ..fit_scope import watch_fit
+from ..keras_model import PlacedLayer, describe_model, placed_layers
 from ..session import Session, StepValues
+from . import Detach, OnLeft
 from .tensorflow_graph import reason_not_to_observe
-from .tensorflow_tap import StepTap, StepTensors, Tapped, tap_batch, tap_loss, tap_metrics
+from .tensorflow_tap import StepTap
+from .tensorflow_tensors import StepTensors, Tapped, tap_batch, tap_loss, tap_metrics
 
 _XLA_REASON = "it lives inside the step that XLA compiles, where observing changes the run"
 _XLA_KINDS = (
@@ -30,19 +34,49 @@ _XLA_KINDS = (
 )
 
 
-def versions() -> dict[str, str]:
-    """Version of the framework, by name."""
-    return {"tensorflow": tf.__version__}
+def describe(model: Any) -> Header:
+    """What is known of a compiled model before its first step."""
+    header = describe_model(model)
+    versions = {**header.versions, "tensorflow": tf.__version__}
+    return replace(header, versions=versions, execution=_execution(model))
 
 
-def execution(model: Any) -> str:
+def attach(model: Any, session: Session, on_left: OnLeft) -> Detach:
+    """Take over the model's train function for the length of the running ``fit``."""
+    original = model.train_function
+    tapped = _tapped_train_function(model, placed_layers(model), session)
+    history = getattr(model, "history", None)
+
+    def train_function(iterator: Any) -> Any:
+        if not session.is_open and getattr(model, "history", None) is not history:
+            # Left behind by a fit that ended in an exception nobody told us of.
+            detach()
+            return original(iterator)
+        try:
+            return tapped(iterator)
+        except (StopIteration, GeneratorExit):
+            raise
+        except BaseException as error:
+            on_left(error)
+            raise
+
+    def detach() -> None:
+        if model.train_function is train_function:
+            model.train_function = original
+
+    watch_fit(model, on_left, lambda: on_left(None))
+    model.train_function = train_function
+    return detach
+
+
+def _execution(model: Any) -> str:
     """How a compiled model's step runs: ``eager``, ``xla`` or ``graph``."""
     if model.run_eagerly:
         return "eager"
     return "xla" if model.jit_compile else "graph"
 
 
-def tapped_train_function(
+def _tapped_train_function(
     model: Any, placed: Sequence[PlacedLayer], session: Session
 ) -> Callable[[Any], Any]:
     """A replacement for ``model.train_function`` which does the same and feeds the session.

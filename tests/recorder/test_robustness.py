@@ -213,18 +213,22 @@ def broken(*args: Any, **kwargs: Any) -> Any:
     raise RuntimeError("a defect of ours")
 
 
+PATCHES = "deeplocalize.recorder.backends.tensorflow_patches.StepPatches"
+
+
 @pytest.mark.parametrize(
     ("where", "name", "replacement"),
     [
-        ("deeplocalize.recorder.keras_callback", "create_writer", failing_writer),
+        ("deeplocalize.recorder.recorder", "create_writer", failing_writer),
         ("deeplocalize.recorder.session.Session", "_record", broken),
         ("deeplocalize.recorder.session.Session", "plan", broken),
-        ("deeplocalize.recorder.keras_callback", "describe_layers", broken),
-        ("deeplocalize.recorder.backends.tensorflow_tap._Body", "_add_call", broken),
-        ("deeplocalize.recorder.backends.tensorflow_tap._Body", "_add_output_gradients", broken),
-        ("deeplocalize.recorder.backends.tensorflow_tap._Body", "_add_weight_gradients", broken),
+        ("deeplocalize.recorder.keras_model", "describe_layers", broken),
+        ("deeplocalize.recorder.backends.tensorflow", "attach", broken),
+        (PATCHES, "_add_call", broken),
+        (PATCHES, "_add_output_gradients", broken),
+        (PATCHES, "_add_weight_gradients", broken),
         ("deeplocalize.recorder.backends.tensorflow_tap", "tap_batch", broken),
-        ("deeplocalize.recorder.recording", "_block", broken),
+        ("deeplocalize.recorder.recording", "block_of", broken),
     ],
 )
 def test_a_recorder_that_fails_warns_once_and_training_ends_as_without_it(

@@ -1,0 +1,97 @@
+"""The NumPy network: its own taps, handed on to a session.
+
+The series are those that Keras's training of the same model has, so that the two traces can
+be compared tensor by tensor: layers before the first that learns have no gradients, and a layer
+whose gradient by the output is recorded has none by the preactivation.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deeplocalize.traces.header import Header
+from deeplocalize.traces.schema import Kind
+
+from ..numpynet import Layer, Sequential
+from ..numpynet.description import (
+    layer_descriptions,
+    loss_description,
+    model_description,
+    optimizer_description,
+)
+from ..session import Session
+from ..step_collector import StepCollector
+from . import Detach, OnLeft
+
+
+def describe(model: Sequential) -> Header:
+    """What is known of a compiled network before its first step."""
+    return Header(
+        framework="numpynet",
+        versions={"numpy": np.__version__},
+        execution="eager",
+        model_name=model.name,
+        model_class=type(model).__name__,
+        model_config=model_description(model),
+        loss=loss_description(model),
+        optimizer=optimizer_description(model),
+        metrics=model.metrics,
+        seed=model.seed,
+        layers=layer_descriptions(model),
+    )
+
+
+def attach(model: Sequential, session: Session, on_left: OnLeft) -> Detach:
+    """Tap every step of the running ``fit``, which itself tells its callbacks of exceptions."""
+    tap = _Tap(model, session)
+    model.taps.append(tap)
+
+    def detach() -> None:
+        # By identity: taps are compared by nothing else.
+        model.taps[:] = [other for other in model.taps if other is not tap]
+
+    return detach
+
+
+class _Tap:
+    """Collects the tensors of one step after another."""
+
+    def __init__(self, model: Sequential, session: Session) -> None:
+        self._model = model
+        self._session = session
+        self._collector = StepCollector(session)
+        self._index = {layer: i for i, layer in enumerate(model.layers)}
+        learning = [i for i, layer in enumerate(model.layers) if layer.is_learning]
+        self._first_learning = min(learning, default=len(model.layers))
+        self._with_output_gradient: int | None = None
+        self._learning_rate = float("nan")
+
+    def __call__(self, kind: Kind, layer: Layer | None, tensor: str, values: NDArray[Any]) -> None:
+        if not self._session.is_open:
+            return
+        try:
+            self._take(kind, None if layer is None else self._index[layer], tensor, values)
+        except Exception as error:  # the outermost tap: a failing recorder must not stop a training
+            self._session.failed(error)
+
+    def end_step(self, metrics: Mapping[str, float]) -> None:
+        """Hand the step over."""
+        for name, value in metrics.items():
+            self(Kind.METRIC, None, name, np.asarray(value, np.float32))
+        self._collector.end_step(self._learning_rate)
+
+    def _take(self, kind: Kind, layer: int | None, tensor: str, values: NDArray[Any]) -> None:
+        match kind:
+            case Kind.INPUT:
+                self._with_output_gradient = None
+                self._learning_rate = self._model.optimizer.current_learning_rate
+            case Kind.OUTPUT_GRADIENT | Kind.PREACTIVATION_GRADIENT:
+                if layer is None or layer < self._first_learning:
+                    return
+                if kind is Kind.OUTPUT_GRADIENT:
+                    self._with_output_gradient = layer
+                elif layer == self._with_output_gradient:
+                    return
+        self._collector.add(kind, layer, tensor, values)

@@ -1,0 +1,120 @@
+"""The tensors of one train step on their way out of it."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from deeplocalize.traces.header import Unrecorded
+from deeplocalize.traces.schema import Kind
+
+Order = tuple[float, ...]
+"""Sorts tensors by their place in the execution of one step."""
+
+
+class Rank(IntEnum):
+    """The parts of a step in their order; the first entry of every `Order`."""
+
+    INPUT = 0
+    WEIGHT = 1
+    FORWARD = 2
+    LOSS = 3
+    METRIC = 4
+    BACKWARD = 5
+    UPDATE = 6
+    STATE = 7
+
+
+@dataclass(frozen=True)
+class Tapped:
+    """One tensor of the step; ``minus`` is to be subtracted from it first (updates)."""
+
+    kind: Kind
+    layer: int | None
+    call: int
+    tensor: str
+    order: Order
+    value: Any
+    minus: Any = None
+
+
+@dataclass
+class StepTensors:
+    """Everything stashed from one run of the body."""
+
+    tapped: list[Tapped] = field(default_factory=list)
+    missed: list[Unrecorded] = field(default_factory=list)
+    loss: Any = None
+    learning_rate: Any = None
+    loss_scale: Any = None
+    failure: Exception | None = None
+
+    @contextlib.contextmanager
+    def noting_failure(self) -> Iterator[None]:
+        """Keeps an exception of ours from reaching the training; the first one is remembered."""
+        try:
+            yield
+        except Exception as error:  # the outermost tap: a failing recorder must not stop a training
+            self.failure = self.failure or error
+
+    def add(
+        self,
+        kind: Kind,
+        layer: int | None,
+        tensor: str,
+        order: Order,
+        value: Any,
+        minus: Any = None,
+        call: int = 0,
+    ) -> None:
+        """Stash a tensor."""
+        self.tapped.append(Tapped(kind, layer, call, tensor, order, value, minus))
+
+
+def tap_batch(tensors: StepTensors, data: Any) -> None:
+    """Stash the numeric tensors of a batch."""
+    x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+    order = 0
+    for kind, part in ((Kind.INPUT, x), (Kind.SAMPLE_WEIGHT, sample_weight), (Kind.LABEL, y)):
+        named = named_leaves(part)
+        for name, value in named:
+            if not isinstance(value, tf.Tensor):
+                tensors.missed.append(Unrecorded(kind, None, f"it is a {type(value).__name__}"))
+            elif is_numeric(value):
+                tensors.add(kind, None, name, (Rank.INPUT, order), value)
+                order += 1
+
+
+def tap_metrics(tensors: StepTensors, logs: Any) -> None:
+    """Stash the scalars that the step reports."""
+    if isinstance(logs, dict):
+        for i, (name, value) in enumerate(logs.items()):
+            if isinstance(value, tf.Tensor) and is_numeric(value) and value.shape.rank == 0:
+                tensors.add(Kind.METRIC, None, str(name), (Rank.METRIC, i), value)
+
+
+def tap_loss(tensors: StepTensors, loss: Any) -> None:
+    """Stash the loss of the batch, where there is one."""
+    if loss is not None:
+        tensors.add(Kind.LOSS, None, "", (Rank.LOSS,), loss)
+
+
+def is_numeric(value: tf.Tensor) -> bool:
+    """Whether statistics can be taken of a tensor."""
+    return bool(value.dtype.is_floating or value.dtype.is_integer or value.dtype.is_bool)
+
+
+def named_leaves(structure: Any) -> list[tuple[str, Any]]:
+    """Leaves of a nested structure with names: empty for a single leaf, keys or indices else."""
+    if structure is None:
+        return []
+    leaves = keras.tree.flatten(structure)
+    if len(leaves) == 1:
+        return [("", leaves[0])]
+    if isinstance(structure, dict) and len(structure) == len(leaves):
+        return [(str(key), structure[key]) for key in sorted(structure)]
+    return [(str(i), leaf) for i, leaf in enumerate(leaves) if leaf is not None]
