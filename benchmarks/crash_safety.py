@@ -36,7 +36,6 @@ from deeplocalize.traces import (
 )
 
 N_ROWS, N_SERIES = 16, 40
-LONGEST_WAIT_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -145,6 +144,7 @@ def main() -> None:
     parser.add_argument("--format", choices=("h5", "parquet"), action="append")
     parser.add_argument("--child", choices=CHILDREN, default="writer")
     parser.add_argument("--command", help="a process to kill instead, with {path} in it")
+    parser.add_argument("--longest-wait-s", type=float, default=0.5, help="before the kill")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--write", metavar="PATH", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -161,7 +161,9 @@ def main() -> None:
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(folder) / f"run.{suffix}"
                 arguments = shlex.split(command.replace("{path}", shlex.quote(str(path))))
-                outcomes.append(run_trial(arguments, path, random.uniform(0, LONGEST_WAIT_S)))
+                outcomes.append(
+                    run_trial(arguments, path, random.uniform(0, options.longest_wait_s))
+                )
         print_table(suffix, outcomes)
 
 
