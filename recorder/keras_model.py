@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from deeplocalize.traces.header import Layer
+from deeplocalize.traces.header import Header, Layer
 
 _ACTIVATION_LAYERS = {
     "ReLU": "relu",
@@ -182,3 +182,18 @@ def describe_metrics(model: Any) -> tuple[str, ...]:
 def model_config(model: Any) -> dict[str, Any] | None:
     """The whole model's config, where it can give one (subclassed models mostly cannot)."""
     return config_of(model) or None
+
+
+def describe_model(model: Any) -> Header:
+    """All of the above, for a compiled model."""
+    return Header(
+        framework=f"keras/{keras.backend.backend()}",
+        versions={"keras": keras.__version__},
+        model_name=model.name,
+        model_class=type(model).__name__,
+        model_config=model_config(model),
+        loss=describe_loss(model.loss),
+        optimizer=describe_optimizer(model.optimizer),
+        metrics=describe_metrics(model),
+        layers=describe_layers(placed_layers(model)),
+    )

@@ -362,8 +362,12 @@ class StepKernel:
             before = subtracted[k]
             read[k] = _widened(read[k] if before is None else read[k] - before)
             subtracted[k] = None
-        # Contiguous copies live in these lists as long as their addresses are in use.
-        read = [x if x.flags.c_contiguous else np.ascontiguousarray(x) for x in read]
+        # Contiguous copies live in these lists as long as their addresses are in use. TensorFlow
+        # hands over scalars as NumPy scalars, whose address would be that of a passing copy.
+        read = [
+            x if isinstance(x, np.ndarray) and x.flags.c_contiguous else np.ascontiguousarray(x)
+            for x in read
+        ]
         subtracted = [None if x is None else np.ascontiguousarray(x) for x in subtracted]
         inputs: tuple[Any, ...] = (
             np.array([_address(x) for x in read], np.uint64),

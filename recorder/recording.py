@@ -89,14 +89,14 @@ class Recording:
         self,
         writer: TraceWriter,
         header: Header,
-        block_bytes: int = BLOCK_BYTES,
+        block_bytes: int | None = None,
         flush_after_s: float = FLUSH_AFTER_S,
     ) -> None:
         self._writer = writer
         self.header = header
         self.n_iterations = 0
         self._began = time.perf_counter()
-        self._block_bytes = block_bytes
+        self._block_bytes = BLOCK_BYTES if block_bytes is None else block_bytes
         self._flush_after_s = flush_after_s
         self._failure: Exception | None = None
         self._closed = False
@@ -204,7 +204,9 @@ class Recording:
                 self._writer.write_header(batch.header)
                 self._n_series_written = len(batch.header.series)
             if batch.rows:
-                self._writer.append(_block(batch, self._n_series_written))
+                self._writer.append(
+                    block_of(batch.rows, batch.first_iteration, self._n_series_written)
+                )
                 self._writer.append_tensors(
                     [
                         Tensor(batch.first_iteration + i, series, values)
@@ -219,9 +221,8 @@ class Recording:
             self._failure = error
 
 
-def _block(batch: _Batch, n_series: int) -> Block:
-    """Rows to columns."""
-    rows = batch.rows
+def block_of(rows: Sequence[Row], first_iteration: int, n_series: int) -> Block:
+    """Rows of consecutive iterations as columns."""
     statistics = np.zeros((len(rows), n_series, N_COLUMNS), np.int64)
     statistics[:, :, _N] = -1
     for i, row in enumerate(rows):
@@ -236,7 +237,7 @@ def _block(batch: _Batch, n_series: int) -> Block:
         values[absent] = column.missing or 0
         columns[column.name] = values
     is_nonfinite = (columns["n_nan"] + columns["n_posinf"] + columns["n_neginf"]) > 0
-    iteration = np.arange(batch.first_iteration, batch.first_iteration + len(rows))
+    iteration = np.arange(first_iteration, first_iteration + len(rows))
     iterations = {
         column.name: np.array([getattr(row, column.name) for row in rows], column.numpy_dtype)
         for column in ITERATIONS

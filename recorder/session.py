@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplocalize.traces.header import Header, Series, Unrecorded
+from deeplocalize.traces.header import Header, Layer, Series, Unrecorded
 from deeplocalize.traces.interface import TraceWriter
 from deeplocalize.traces.schema import Kind
 
@@ -24,6 +24,9 @@ from .recording import Recording, Row
 
 Schedule = Callable[[int], bool]
 """Says for an iteration whether something is due."""
+
+Observer = Callable[[Header, Row], None]
+"""Is shown a row of the trace and the header as it is then; what it raises ends the recording."""
 
 _DATA_KINDS = (Kind.INPUT, Kind.LABEL, Kind.SAMPLE_WEIGHT)
 _UNIT_KINDS = (Kind.OUTPUT, Kind.PREACTIVATION)
@@ -65,11 +68,20 @@ class Session:
         What is known before the first step.
     tensors
         For which iterations full tensors are stored, besides the statistics.
+    observer
+        Shown each row as it is recorded.
     """
 
-    def __init__(self, writer: TraceWriter, header: Header, tensors: Schedule | None) -> None:
+    def __init__(
+        self,
+        writer: TraceWriter,
+        header: Header,
+        tensors: Schedule | None,
+        observer: Observer | None = None,
+    ) -> None:
         self._recording = Recording(writer, header)
         self._tensors = tensors
+        self._observer = observer
         self._known: dict[tuple[Kind, int | None, int, str], int] = {}
         self._summarizers: dict[int, DataSummarizer] = {}
         self._summarizes_data = True
@@ -126,6 +138,10 @@ class Session:
             return
 
     # ---- what the callback calls -------------------------------------------------------------
+
+    def set_layers(self, layers: Sequence[Layer]) -> None:
+        """Replace the header's layers; those that have series must stay where they are."""
+        self._recording.set_header(replace(self._recording.header, layers=tuple(layers)))
 
     def begin_epoch(self, epoch: int) -> None:
         """The next step is the first of this epoch."""
@@ -187,6 +203,8 @@ class Session:
         )
         self._batch += 1
         self._recording.append(row)
+        if self._observer is not None:
+            self._observer(self._recording.header, row)
 
     def _full_tensors(self, plan: Plan, values: StepValues) -> list[tuple[int, NDArray[Any]]]:
         if self._tensors is None or not self._tensors(self._recording.n_iterations):

@@ -38,6 +38,9 @@ class Callback:
     def on_train_end(self, logs: Logs | None = None) -> None:
         """After the last epoch, with its logs."""
 
+    def on_train_exception(self, error: BaseException) -> None:
+        """Instead of the end, when the training is left by an exception (not one of Keras's)."""
+
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Before an epoch, counted from 0."""
 

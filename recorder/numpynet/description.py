@@ -20,8 +20,14 @@ def loss_description(model: Sequential) -> str:
 
 
 def optimizer_description(model: Sequential) -> dict[str, Any]:
-    """Name and hyperparameters of the compiled optimizer."""
-    return model.optimizer.config()
+    """Class and hyperparameters of the compiled optimizer."""
+    return {"class_name": type(model.optimizer).__name__, "config": model.optimizer.config()}
+
+
+def model_description(model: Sequential) -> dict[str, Any]:
+    """Name, dtype and layers, each with the arguments that make it again."""
+    layers = [{"class_name": layer.class_name, "config": layer.config()} for layer in model.layers]
+    return {"name": model.name, "dtype": model.dtype, "layers": layers}
 
 
 def _described(layers: Sequence[Layer], i: int, dtype: str) -> header.Layer:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Literal
 
 from .batches import Data
-from .callbacks import CallbackList
+from .callbacks import CallbackList, Logs
 from .metrics import Averages
 from .step import StepResult
 
@@ -16,6 +16,7 @@ def run_epoch(
     metrics: Sequence[str],
     events: CallbackList,
     is_stopped: Callable[[], bool] = lambda: False,
+    end_step: Callable[[Logs], None] = lambda logs: None,
 ) -> dict[str, float]:
     """Means of loss and metrics over the batches, up to the one after which it is stopped."""
     averages = Averages(metrics)
@@ -23,6 +24,7 @@ def run_epoch(
         events.call(f"on_{purpose}_batch_begin", i)
         result = step(batch)
         averages.add(result.loss, batch.y, result.output)
+        end_step(averages.logs)
         events.call(f"on_{purpose}_batch_end", i, averages.logs)
         if is_stopped():
             break

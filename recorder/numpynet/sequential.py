@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from . import storage
 from .arrays import Array
 from .batches import Data, as_array, make_data
-from .callbacks import CallbackList, History, as_callbacks
+from .callbacks import CallbackList, History, Logs, as_callbacks
 from .epochs import run_epoch
 from .layers import LAYERS, Layer
 from .losses import Loss, loss_named
@@ -140,24 +140,29 @@ class Sequential(Network):
         events = CallbackList((*as_callbacks(callbacks), history, *progress), self, params)
         self.stop_training = False
         logs: dict[str, float] = {}
-        events.call("on_train_begin")
-        for epoch in range(initial_epoch, epochs):
-            events.call("on_epoch_begin", epoch)
-            batches = data.batches(batch_size, self._rng if shuffle else None)
-            logs = run_epoch(
-                "train",
-                batches,
-                self._train_step,
-                self.metrics,
-                events,
-                lambda: self.stop_training,
-            )
-            if validation is not None:
-                results = self._test(validation, batch_size, events)
-                logs |= {f"val_{name}": value for name, value in results.items()}
-            events.call("on_epoch_end", epoch, logs)
-            if self.stop_training:
-                break
+        try:
+            events.call("on_train_begin")
+            for epoch in range(initial_epoch, epochs):
+                events.call("on_epoch_begin", epoch)
+                batches = data.batches(batch_size, self._rng if shuffle else None)
+                logs = run_epoch(
+                    "train",
+                    batches,
+                    self._train_step,
+                    self.metrics,
+                    events,
+                    lambda: self.stop_training,
+                    self._end_step,
+                )
+                if validation is not None:
+                    results = self._test(validation, batch_size, events)
+                    logs |= {f"val_{name}": value for name, value in results.items()}
+                events.call("on_epoch_end", epoch, logs)
+                if self.stop_training:
+                    break
+        except BaseException as error:
+            events.call("on_train_exception", error)
+            raise
         events.call("on_train_end", logs)
         return history
 
@@ -207,7 +212,9 @@ class Sequential(Network):
         """One training step on these samples as one batch."""
         data = self._data(x, y, sample_weight)
         self._check(data)
-        return self._train_step(data)
+        result = self._train_step(data)
+        self._end_step({})
+        return result
 
     def save(self, path: str | Path) -> None:
         """Write layers, weights, loss, metrics and optimizer (with its state) to an npz file.
@@ -291,3 +298,7 @@ class Sequential(Network):
             batch.sample_weight,
             fan_out(self.taps),
         )
+
+    def _end_step(self, metrics: Logs) -> None:
+        for tap in self.taps:
+            tap.end_step(metrics)

@@ -5,7 +5,7 @@ the step, preactivations and outputs forward, loss, gradients backward, updates,
 handed over are never changed afterwards. Without a tap nothing is copied or kept.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,13 +20,21 @@ from .optimizers import Optimizer, Parameter
 
 
 class Tap(Protocol):
-    """Receives one tensor of a step; ``layer`` is None for those of the batch or the step.
-
-    ``tensor`` is the weight's or state's name, and empty where kind and layer say it all.
-    """
+    """Receives the tensors of a step one by one, and then hears that it is complete."""
 
     def __call__(self, kind: Kind, layer: Layer | None, tensor: str, values: Array) -> None:
-        """Take the tensor; keep it as long as you like, but do not change it."""
+        """Take a tensor; keep it as long as you like, but do not change it.
+
+        ``layer`` is None for tensors of the batch or the step. ``tensor`` is the weight's or
+        state's name, and empty where kind and layer say it all.
+        """
+
+    def end_step(self, metrics: Mapping[str, float]) -> None:
+        """The step is complete; ``metrics`` are means over the epoch so far, none outside `fit`."""
+
+
+TakeTensor = Callable[[Kind, Layer | None, str, Array], None]
+"""The part of a `Tap` that a step itself calls."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +75,9 @@ def make_objective(loss: Loss, layers: Sequence[Layer]) -> Objective:
     return Objective(loss, False) if fused is None else Objective(fused, True)
 
 
-def forward(layers: Sequence[Layer], x: Array, training: bool, tap: Tap | None = None) -> Array:
+def forward(
+    layers: Sequence[Layer], x: Array, training: bool, tap: TakeTensor | None = None
+) -> Array:
     """Output of the last layer for a batch x."""
     for layer in layers:
         x = layer.forward(x, training)
@@ -79,7 +89,7 @@ def forward(layers: Sequence[Layer], x: Array, training: bool, tap: Tap | None =
 
 
 def backward(
-    layers: Sequence[Layer], gradient: Array, past_activation: bool, tap: Tap | None = None
+    layers: Sequence[Layer], gradient: Array, past_activation: bool, tap: TakeTensor | None = None
 ) -> None:
     """Fill the gradients of every learning layer.
 
@@ -110,7 +120,7 @@ def train_step(
     x: Array,
     y: Array,
     sample_weight: Array | None = None,
-    tap: Tap | None = None,
+    tap: TakeTensor | None = None,
 ) -> StepResult:
     """Forward, loss, backward, update: one step on one batch.
 
@@ -149,8 +159,8 @@ def test_step(
         return StepResult(objective.value(y, layers, output, sample_weight), output)
 
 
-def fan_out(taps: Iterable[Tap]) -> Tap | None:
-    """One tap that hands everything on to each of several; None for none."""
+def fan_out(taps: Iterable[Tap]) -> TakeTensor | None:
+    """What hands every tensor on to each of several taps; None for none."""
     several = tuple(taps)
     if len(several) < 2:
         return several[0] if several else None
@@ -181,14 +191,14 @@ def parameters(layers: Sequence[Layer]) -> Iterator[Parameter]:
                 )
 
 
-def _tap_batch(tap: Tap, x: Array, y: Array, sample_weight: Array | None) -> None:
+def _tap_batch(tap: TakeTensor, x: Array, y: Array, sample_weight: Array | None) -> None:
     tap(Kind.INPUT, None, "", x)
     if sample_weight is not None:
         tap(Kind.SAMPLE_WEIGHT, None, "", sample_weight)
     tap(Kind.LABEL, None, "", y)
 
 
-def _tap_weights(tap: Tap, layers: Sequence[Layer]) -> dict[str, Array]:
+def _tap_weights(tap: TakeTensor, layers: Sequence[Layer]) -> dict[str, Array]:
     """Hand over copies: the weights themselves are about to change in place."""
     before: dict[str, Array] = {}
     for layer in layers:
@@ -198,7 +208,7 @@ def _tap_weights(tap: Tap, layers: Sequence[Layer]) -> dict[str, Array]:
     return before
 
 
-def _tap_changes(tap: Tap, layers: Sequence[Layer], before: dict[str, Array]) -> None:
+def _tap_changes(tap: TakeTensor, layers: Sequence[Layer], before: dict[str, Array]) -> None:
     for layer in layers:
         if layer.is_learning:
             for name, value in layer.weights.items():

@@ -1,5 +1,6 @@
 """Small networks and data, and a tap that keeps everything."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -40,10 +41,14 @@ class Keeper:
     """A tap that keeps what it sees."""
 
     seen: list[Seen] = field(default_factory=list)
+    steps: list[Mapping[str, float]] = field(default_factory=list)
 
     def __call__(self, kind: Kind, layer: Layer | None, tensor: str, values: Array) -> None:
         name = None if layer is None else layer.name
         self.seen.append(Seen(kind, name, tensor, values, values.copy()))
+
+    def end_step(self, metrics: Mapping[str, float]) -> None:
+        self.steps.append(metrics)
 
     def values(self, kind: Kind, layer: str | None = None, tensor: str = "") -> Array:
         """The one tensor seen under that description."""

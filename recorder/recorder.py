@@ -1,0 +1,198 @@
+"""Recording one `fit` after another: what the recorders of all frameworks share.
+
+A recorder is a callback. Here is when a trace begins and how it ends; which tensors a step has is
+the business of a backend (``backends/``), and being a callback of some framework that of
+``keras_callback.py`` and ``numpynet_callback.py``.
+"""
+
+import atexit
+import datetime
+import importlib.metadata
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from deeplocalize.traces.errors import TraceError
+from deeplocalize.traces.files import create_writer
+from deeplocalize.traces.header import Header
+from deeplocalize.traces.interface import TraceWriter
+
+from .backends import backend_of
+from .session import Observer, Schedule, Session
+
+
+class TrainingRecorder:
+    """Records every batch of a training into a trace.
+
+    The training's own step is observed while it runs: weights, history and random numbers come
+    out bit for bit as without the recorder, and what cannot be observed without changing them
+    is left out and listed in the trace. Should recording fail, one `RuntimeWarning` says so and
+    the training goes on.
+
+    Parameters
+    ----------
+    path
+        ``*.h5`` for one HDF5 file, ``*.parquet`` for a directory of Parquet files. A second
+        ``fit`` with the same recorder writes ``trace-2.h5``, and so on.
+    overwrite
+        Replace an existing trace.
+    tensors
+        Given an iteration, says whether to store all tensors in full (default: never).
+
+    Raises
+    ------
+    TraceExistsError
+        The path exists and ``overwrite`` is false, or it is not a trace.
+    TraceFormatError
+        The suffix names no format.
+    TraceWriteError
+        The path cannot be written.
+    """
+
+    model: Any
+    params: Any
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        overwrite: bool = False,
+        tensors: Schedule | None = None,
+    ) -> None:
+        super().__init__()
+        self.path = Path(path)
+        """Where the trace of the latest ``fit`` is, or will be."""
+        self._first_path = self.path
+        self._overwrite = overwrite
+        self._tensors = tensors
+        self._n_fits = 0
+        self._writer: TraceWriter | None = create_writer(self.path, overwrite)
+        self._session: Session | None = None
+        self._detach: Callable[[], None] = _nothing
+
+    # ---- the framework's hooks ---------------------------------------------------------------
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Observe the model's steps for the length of this ``fit``."""
+        self._leave("exception", "the earlier fit was left without on_train_end")
+        try:
+            self._enter()
+        except Exception as error:  # the outermost tap: a failing recorder must not stop a training
+            self._restore()
+            if self._session is not None:
+                self._session.failed(error)
+            else:
+                _warn_not_recorded(error)
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Steps from here on belong to this epoch."""
+        if self._session is not None:
+            self._session.begin_epoch(epoch)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Note the epoch's metrics."""
+        if self._session is not None:
+            self._session.end_epoch(epoch, logs or {})
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Leave the model as it was and close the trace."""
+        stopped = bool(getattr(self.model, "stop_training", False))
+        self._leave("stopped" if stopped else "completed")
+
+    def on_train_exception(self, error: BaseException) -> None:
+        """The same, when ``fit`` is left by an exception."""
+        status = "interrupted" if isinstance(error, KeyboardInterrupt) else "exception"
+        summary = next(iter(str(error).strip().splitlines()), "")
+        self._leave(status, f"{type(error).__name__}: {summary}")
+
+    # ---- for those who inherit ---------------------------------------------------------------
+
+    def observer(self) -> Observer | None:
+        """What is shown every row of the trace that begins now; None for nobody."""
+        return None
+
+    def on_trace_closed(self) -> None:
+        """Called once the trace at `path` is complete. Must not raise."""
+
+    # ---- within ------------------------------------------------------------------------------
+
+    def _enter(self) -> None:
+        model = self.model
+        backend = backend_of(model)
+        header = _completed(backend.describe(model), self.params or {})
+        self._session = session = Session(
+            self._next_writer(), header, self._tensors, self.observer()
+        )
+        atexit.register(self._at_exit)
+
+        def on_left(error: BaseException | None) -> None:
+            if self._session is not session:
+                return
+            if error is None:
+                self._leave("exception", "fit was left by an exception")
+            else:
+                self.on_train_exception(error)
+
+        self._detach = backend.attach(model, session, on_left)
+
+    def _at_exit(self) -> None:
+        self._leave("exception", "the process ended within fit")
+
+    def _leave(self, status: str, message: str = "") -> None:
+        self._restore()
+        session, self._session = self._session, None
+        if session is not None:
+            session.close(status, message)
+            self.on_trace_closed()
+
+    def _restore(self) -> None:
+        atexit.unregister(self._at_exit)
+        detach, self._detach = self._detach, _nothing
+        detach()
+
+    def _next_writer(self) -> TraceWriter:
+        """The writer made at construction, then one with a numbered name for each further fit."""
+        self._n_fits += 1
+        writer, self._writer = self._writer, None
+        if writer is None:
+            first = self._first_path
+            self.path = first.with_name(f"{first.stem}-{self._n_fits}{first.suffix}")
+            writer = create_writer(self.path, self._overwrite)
+        return writer
+
+
+def deeplocalize_version() -> str:
+    """Of the installed package; empty for a checkout that is merely on the path."""
+    try:
+        return importlib.metadata.version("deeplocalize")
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def now() -> str:
+    """The present moment as headers have it: ISO 8601, UTC, whole seconds."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def _completed(header: Header, params: Any) -> Header:
+    """A backend's header with what is no business of a framework."""
+    return replace(
+        header,
+        created=now(),
+        deeplocalize_version=deeplocalize_version(),
+        n_epochs=params.get("epochs"),
+        steps_per_epoch=params.get("steps"),
+    )
+
+
+def _nothing() -> None:
+    """Nothing to leave."""
+
+
+def _warn_not_recorded(error: Exception) -> None:
+    reason = str(error) if isinstance(error, TraceError) else repr(error)
+    warnings.warn(
+        f"deeplocalize does not record this training ({reason})", RuntimeWarning, stacklevel=3
+    )

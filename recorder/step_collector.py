@@ -1,0 +1,95 @@
+"""Tensors that come one by one, gathered into steps for a session."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from deeplocalize.traces.header import Series
+from deeplocalize.traces.schema import Kind, Phase
+
+from .session import Plan, Session, StepValues
+
+_PHASES = list(Phase)
+_WITHOUT_BATCH_AXIS = frozenset(
+    {
+        Kind.WEIGHT,
+        Kind.WEIGHT_GRADIENT,
+        Kind.WEIGHT_UPDATE,
+        Kind.STATE,
+        Kind.LOSS,
+        Kind.METRIC,
+    }
+)
+
+
+_Key = tuple[Kind, int | None, str]
+"""Kind, layer and name of a tensor."""
+
+
+@dataclass(frozen=True)
+class _Form:
+    """One form that a step takes: which tensors came, their plan, and their order in it."""
+
+    keys: list[_Key]
+    plan: Plan
+    order: list[int]
+
+
+class StepCollector:
+    """Hands over a step once all its tensors are there.
+
+    Tensors of one phase are recorded in the order in which they came, phases in the order of
+    `Phase`. The same tensor twice is a further call of its layer.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._forms: list[_Form] = []
+        self._keys: list[_Key] = []
+        self._values: list[NDArray[Any]] = []
+
+    def add(self, kind: Kind, layer: int | None, tensor: str, values: NDArray[Any]) -> None:
+        """Take a tensor, which must not change until the step ends."""
+        self._keys.append((kind, layer, tensor))
+        self._values.append(values)
+
+    def drop_step(self) -> None:
+        """Forget the tensors since the last step."""
+        self._keys, self._values = [], []
+
+    def end_step(self, learning_rate: float = float("nan")) -> None:
+        """Hand over the step; never raises."""
+        if self._session.is_open:
+            try:
+                form = self._form()
+            except Exception as error:  # the outermost tap
+                self._session.failed(error)
+            else:
+                values = [self._values[i] for i in form.order]
+                self._session.step(
+                    form.plan, StepValues(values, [None] * len(values), learning_rate)
+                )
+        self.drop_step()
+
+    def _form(self) -> _Form:
+        for form in self._forms:
+            if form.keys == self._keys:
+                return form
+        order = sorted(range(len(self._keys)), key=lambda i: _PHASES.index(self._keys[i][0].phase))
+        n_seen: dict[_Key, int] = {}
+        series = []
+        for i in order:
+            key = self._keys[i]
+            call = n_seen[key] = n_seen.get(key, -1) + 1
+            series.append(_series(*key, call, self._values[i]))
+        form = _Form(self._keys, self._session.plan(series, ()), order)
+        self._forms.append(form)
+        return form
+
+
+def _series(kind: Kind, layer: int | None, tensor: str, call: int, values: NDArray[Any]) -> Series:
+    shape: tuple[int | None, ...] = values.shape
+    if shape and kind not in _WITHOUT_BATCH_AXIS:
+        shape = (None, *shape[1:])
+    return Series(kind, 0, layer, call, tensor, shape, values.dtype.name)
