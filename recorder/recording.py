@@ -100,6 +100,7 @@ class Recording:
         self._flush_after_s = flush_after_s
         self._failure: Exception | None = None
         self._closed = False
+        self._has_written = False
         self._n_series_written = 0
         self._batch = _Batch(header=header)
         self._lock = threading.Lock()
@@ -193,12 +194,19 @@ class Recording:
             self._failure = self._failure or error
 
     def _patience_s(self) -> float:
-        """Long runs flush less often: a Parquet trace would else consist of countless files."""
-        return min(max(self._flush_after_s, self.elapsed_s / 100), 60.0)
+        """How long rows may wait: the header not at all, the first ones briefly.
+
+        Long runs flush less often: a Parquet trace would else consist of countless files.
+        """
+        if not self._has_written:
+            return 0.0
+        early = min(max(self.elapsed_s / 4, 0.1), self._flush_after_s)
+        return max(early, min(self.elapsed_s / 100, 60.0))
 
     def _write_batch(self, batch: _Batch) -> None:
         if self._failure is not None or batch.is_empty:
             return
+        self._has_written = True
         try:
             if batch.header is not None:
                 self._writer.write_header(batch.header)
