@@ -80,7 +80,7 @@ class Window:
 
 def read_window(reader: TraceReader, iteration: int) -> Window:
     """Read the rows around a recorded iteration."""
-    row = _row_of(reader, iteration)
+    row = row_of(reader, iteration)
     start, stop = max(row - N_BEFORE, 0), min(row + 1 + N_AFTER, reader.n_iterations)
     block = reader.read(start, stop)
     table, here = block.iterations, row - start
@@ -92,7 +92,9 @@ def read_window(reader: TraceReader, iteration: int) -> Window:
     )
 
 
-def _row_of(reader: TraceReader, iteration: int) -> int:
+def row_of(reader: TraceReader, iteration: int) -> int:
+    """The row of the iterations table that holds an iteration, or the next one after it."""
+
     def iteration_of(row: int) -> int:
         return int(reader.iterations(row, row + 1)["iteration"][0])
 
