@@ -1,0 +1,185 @@
+"""Record a training loop of one's own: say when an iteration begins, hand tensors over, end it.
+
+Any array will do that NumPy understands. Nothing is computed here: what is not tapped is not in
+the trace.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from deeplocalize.traces.files import create_writer
+from deeplocalize.traces.header import Header, Layer
+from deeplocalize.traces.schema import Kind
+
+from .recorder import deeplocalize_version, now
+from .session import Schedule, Session
+from .step_collector import StepCollector
+
+
+class LoopRecorder:
+    """Records the iterations of a training loop into a trace.
+
+    A context manager: leaving the ``with`` block closes the trace and notes how the loop ended.
+    Should recording fail, one `RuntimeWarning` says so and the loop goes on; only a kind of tensor
+    that does not exist is refused.
+
+    Parameters
+    ----------
+    path
+        ``*.h5`` for one HDF5 file, ``*.parquet`` for a directory of Parquet files.
+    layers
+        By name, the activation that each layer ends with (None: it has none), from input to
+        output, each fed by the one before it; names alone will do. Layers not named here are
+        appended in the order in which their tensors come.
+    loss
+        Name of the loss as Keras spells it; it tells the analyzer what a trivial model reaches.
+    optimizer
+        Name of the optimizer as Keras spells it.
+    overwrite
+        Replace an existing trace.
+    tensors
+        Given an iteration, says whether to store all tensors in full (default: never).
+
+    Raises
+    ------
+    TraceExistsError
+        The path exists and ``overwrite`` is false, or it is not a trace.
+    TraceFormatError
+        The suffix names no format.
+    TraceWriteError
+        The path cannot be written.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        layers: Mapping[str, str | None] | Iterable[str] = (),
+        *,
+        loss: str | None = None,
+        optimizer: str | None = None,
+        overwrite: bool = False,
+        tensors: Schedule | None = None,
+    ) -> None:
+        self.path = Path(path)
+        """Where the trace is."""
+        activations = dict(layers) if isinstance(layers, Mapping) else dict.fromkeys(layers)
+        self._layers: dict[str, Layer] = {}
+        for name, activation in activations.items():
+            self._add_layer(name, activation)
+        header = Header(
+            created=now(),
+            deeplocalize_version=deeplocalize_version(),
+            framework="numpy",
+            versions={"numpy": np.__version__},
+            execution="eager",
+            model_name="loop",
+            model_class="training loop",
+            loss=loss,
+            optimizer=None if optimizer is None else {"name": optimizer},
+            layers=tuple(self._layers.values()),
+        )
+        self._session = Session(create_writer(self.path, overwrite), header, tensors)
+        self._collector = StepCollector(self._session)
+        self._epoch: int | None = None
+        self._weights: set[tuple[str, str]] = set()
+
+    def begin_iteration(self, epoch: int = 0) -> None:
+        """Begin an iteration of an epoch, counted from 0; an unfinished one is forgotten."""
+        self._collector.drop_step()
+        if epoch != self._epoch:
+            self._session.begin_epoch(epoch)
+            self._epoch = epoch
+
+    def tap(
+        self, kind: str, values: ArrayLike, layer: str | None = None, tensor: str = ""
+    ) -> None:
+        """Hand over a tensor of this iteration; it is copied, and may change afterwards.
+
+        Parameters
+        ----------
+        kind
+            What it is: a value of `Kind` ("input", "label", "weight", "preactivation", "output",
+            "loss", "output_gradient", "weight_gradient", "weight_update", ...). Weights are those
+            of the forward pass. Tap gradients from the last layer to the first.
+        values
+            Axis 0 is the sample for tensors of the batch and of layers' outputs.
+        layer
+            Name of its layer; None for tensors of the batch and the loss.
+        tensor
+            Name of the weight, or of one of several inputs.
+
+        Raises
+        ------
+        ValueError
+            There is no such kind.
+        """
+        try:
+            known = Kind(kind)
+        except ValueError:
+            raise ValueError(f"tap: wants one of {', '.join(Kind)}; found {kind!r}") from None
+        if not self._session.is_open:
+            return
+        try:
+            copy = np.array(values)
+            index = None if layer is None else self._index(layer)
+            if known is Kind.WEIGHT and layer is not None:
+                self._note_weight(layer, tensor, copy.size)
+            self._collector.add(known, index, tensor, copy)
+        except Exception as error:  # the outermost tap: a failing recorder must not stop a training
+            self._session.failed(error)
+
+    def end_iteration(self, learning_rate: float = float("nan")) -> None:
+        """Record the iteration."""
+        self._collector.end_step(learning_rate)
+
+    def end_epoch(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Note what was measured over an epoch, validation included."""
+        self._session.end_epoch(epoch, logs or {})
+
+    def close(self, status: str = "completed", message: str = "") -> None:
+        """Close the trace; a second call does nothing.
+
+        ``status`` is how the loop ended: completed, stopped, exception or interrupted.
+        """
+        self._session.close(status, message)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if error is None:
+            self.close()
+            return
+        status = "interrupted" if isinstance(error, KeyboardInterrupt) else "exception"
+        self.close(status, f"{type(error).__name__}: {error}")
+
+    def _index(self, layer: str) -> int:
+        if layer not in self._layers:
+            self._add_layer(layer, None)
+            self._session.set_layers(tuple(self._layers.values()))
+        return self._layers[layer].index
+
+    def _add_layer(self, name: str, activation: str | None) -> None:
+        index = len(self._layers)
+        before = tuple(self._layers)[-1:]
+        self._layers[name] = Layer(
+            index, name, name, "Layer", index, activation=activation, inbound=before
+        )
+
+    def _note_weight(self, layer: str, tensor: str, size: int) -> None:
+        if (layer, tensor) not in self._weights:
+            self._weights.add((layer, tensor))
+            known = self._layers[layer]
+            self._layers[layer] = replace(known, n_parameters=known.n_parameters + size)
+            self._session.set_layers(tuple(self._layers.values()))
