@@ -18,7 +18,8 @@ from deeplocalize.traces.header import Header, Layer
 from deeplocalize.traces.schema import Kind
 
 from .recorder import deeplocalize_version, now
-from .session import Schedule, Session
+from .schedule import Schedule
+from .session import Options, Session
 from .step_collector import StepCollector
 
 
@@ -84,7 +85,9 @@ class LoopRecorder:
             optimizer=None if optimizer is None else {"name": optimizer},
             layers=tuple(self._layers.values()),
         )
-        self._session = Session(create_writer(self.path, overwrite), header, tensors)
+        self._session = Session(
+            create_writer(self.path, overwrite), header, Options(tensors=tensors)
+        )
         self._collector = StepCollector(self._session)
         self._epoch: int | None = None
         self._weights: set[tuple[str, str]] = set()
@@ -96,9 +99,7 @@ class LoopRecorder:
             self._session.begin_epoch(epoch)
             self._epoch = epoch
 
-    def tap(
-        self, kind: str, values: ArrayLike, layer: str | None = None, tensor: str = ""
-    ) -> None:
+    def tap(self, kind: str, values: ArrayLike, layer: str | None = None, tensor: str = "") -> None:
         """Hand over a tensor of this iteration; it is copied, and may change afterwards.
 
         Parameters

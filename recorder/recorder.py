@@ -9,7 +9,7 @@ import atexit
 import datetime
 import importlib.metadata
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,9 @@ from deeplocalize.traces.header import Header
 from deeplocalize.traces.interface import TraceWriter
 
 from .backends import backend_of
-from .session import Observer, Schedule, Session
+from .ring import DEFAULT_BYTES
+from .schedule import Schedule
+from .session import Observer, Options, Session
 
 
 class TrainingRecorder:
@@ -38,8 +40,22 @@ class TrainingRecorder:
         ``fit`` with the same recorder writes ``trace-2.h5``, and so on.
     overwrite
         Replace an existing trace.
+    schedule
+        When statistics are taken: given an iteration, says so (default: always). Or a
+        dictionary of such, by patterns of kinds, layers' names or classes. Iterations left out
+        are watched for non-finite values all the same, and recorded where there are any.
     tensors
         Given an iteration, says whether to store all tensors in full (default: never).
+    ring_bytes
+        The last iterations' tensors are held in memory up to this many bytes, and stored in
+        full when something is not finite for the first time. 0: no ring.
+    trigger
+        Given an iteration and its loss, says whether to store what the ring holds.
+    budget
+        The share of the training's time that taking statistics may cost; beyond it, iterations
+        are left out as by a schedule.
+    max_bytes
+        Recording stops, with a note in the trace, when the trace is this large.
 
     Raises
     ------
@@ -59,14 +75,19 @@ class TrainingRecorder:
         path: str | Path,
         *,
         overwrite: bool = False,
+        schedule: Schedule | Mapping[str, Schedule] | None = None,
         tensors: Schedule | None = None,
+        ring_bytes: int = DEFAULT_BYTES,
+        trigger: Callable[[int, float], bool] | None = None,
+        budget: float | None = None,
+        max_bytes: int | None = None,
     ) -> None:
         super().__init__()
         self.path = Path(path)
         """Where the trace of the latest ``fit`` is, or will be."""
         self._first_path = self.path
         self._overwrite = overwrite
-        self._tensors = tensors
+        self._options = Options(schedule, tensors, ring_bytes, trigger, budget, max_bytes)
         self._n_fits = 0
         self._writer: TraceWriter | None = create_writer(self.path, overwrite)
         self._session: Session | None = None
@@ -123,7 +144,7 @@ class TrainingRecorder:
         backend = backend_of(model)
         header = _completed(backend.describe(model), self.params or {})
         self._session = session = Session(
-            self._next_writer(), header, self._tensors, self.observer()
+            self._next_writer(), header, self._options, self.observer()
         )
         atexit.register(self._at_exit)
 

@@ -52,7 +52,6 @@ class Row:
     learning_rate: float = float("nan")
     loss_scale: float = 1.0
     time_s: float = 0.0
-    tensors: Sequence[tuple[int, NDArray[Any]]] = ()
 
 
 @dataclass
@@ -64,10 +63,11 @@ class _Batch:
     n_bytes: int = 0
     header: Header | None = None
     events: list[Event] = field(default_factory=list)
+    tensors: list[Tensor] = field(default_factory=list)
 
     @property
     def is_empty(self) -> bool:
-        return not (self.rows or self.events or self.header)
+        return not (self.rows or self.events or self.tensors or self.header)
 
 
 class Recording:
@@ -131,9 +131,18 @@ class Recording:
         with self._lock:
             batch = self._batch
             batch.rows.append(row)
-            batch.n_bytes += row.statistics.nbytes + sum(t.nbytes for _, t in row.tensors)
+            batch.n_bytes += row.statistics.nbytes
             self.n_iterations += 1
         if batch.n_bytes >= self._block_bytes:
+            self._hand_over()
+
+    def append_tensors(self, tensors: Sequence[Tensor]) -> None:
+        """Add full tensors, which must not change any more. May wait for the disk."""
+        self._raise_failure()
+        with self._lock:
+            self._batch.tensors += tensors
+            self._batch.n_bytes += sum(tensor.values.nbytes for tensor in tensors)
+        if self._batch.n_bytes >= self._block_bytes:
             self._hand_over()
 
     def event(self, name: str, message: str = "", details: Mapping[str, Any] | None = None) -> None:
@@ -215,13 +224,8 @@ class Recording:
                 self._writer.append(
                     block_of(batch.rows, batch.first_iteration, self._n_series_written)
                 )
-                self._writer.append_tensors(
-                    [
-                        Tensor(batch.first_iteration + i, series, values)
-                        for i, row in enumerate(batch.rows)
-                        for series, values in row.tensors
-                    ]
-                )
+            if batch.tensors:
+                self._writer.append_tensors(batch.tensors)
             if batch.events:
                 self._writer.append_events(batch.events)
             self._writer.flush()

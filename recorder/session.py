@@ -5,7 +5,9 @@ A session is one training run being recorded. A backend announces the tensors of
 here raises into the training: the first error ends the recording with one warning.
 """
 
+import sys
 import threading
+import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,40 +20,40 @@ from deeplocalize.traces.header import Header, Layer, Series, Unrecorded
 from deeplocalize.traces.interface import TraceWriter
 from deeplocalize.traces.schema import Kind
 
+from .budget import Budget
 from .data_summary import DataSummarizer
-from .kernel import COLUMNS, StepKernel
+from .measurement import Measurement, nonfinite
 from .recording import Recording, Row
-
-Schedule = Callable[[int], bool]
-"""Says for an iteration whether something is due."""
+from .ring import DEFAULT_BYTES, Ring
+from .schedule import Schedule, schedule_of
+from .step_values import StepValues
 
 Observer = Callable[[Header, Row], None]
 """Is shown a row of the trace and the header as it is then; what it raises ends the recording."""
 
 _DATA_KINDS = (Kind.INPUT, Kind.LABEL, Kind.SAMPLE_WEIGHT)
-_UNIT_KINDS = (Kind.OUTPUT, Kind.PREACTIVATION)
-_MEAN = COLUMNS.index("mean")
+_SCALED_KINDS = {Kind.OUTPUT_GRADIENT, Kind.PREACTIVATION_GRADIENT, Kind.WEIGHT_GRADIENT}
 
 
 @dataclass(frozen=True)
-class StepValues:
-    """The tensors of one executed step, in the order of the plan they belong to.
+class Options:
+    """What is recorded, as `Recorder` documents it."""
 
-    Where ``minus`` has an array, the series is the difference of the two.
-    """
-
-    tensors: Sequence[NDArray[Any]]
-    minus: Sequence[NDArray[Any] | None]
-    learning_rate: float = float("nan")
-    loss_scale: float = 1.0
+    schedule: Schedule | Mapping[str, Schedule] | None = None
+    tensors: Schedule | None = None
+    ring_bytes: int = DEFAULT_BYTES
+    trigger: Callable[[int, float], bool] | None = None
+    budget: float | None = None
+    max_bytes: int | None = None
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The series of one traced form of the step, and what computes their statistics."""
+    """The series of one traced form of the step, and what measures them."""
 
     series: NDArray[np.intp]
-    kernel: StepKernel
+    kinds: Sequence[Kind]
+    measurement: Measurement
     data: Sequence[tuple[int, DataSummarizer]]
     loss: int | None
     first_input: int | None
@@ -66,8 +68,8 @@ class Session:
         Where the trace goes.
     header
         What is known before the first step.
-    tensors
-        For which iterations full tensors are stored, besides the statistics.
+    options
+        What is recorded, beyond the statistics of every step.
     observer
         Shown each row as it is recorded.
     """
@@ -76,11 +78,14 @@ class Session:
         self,
         writer: TraceWriter,
         header: Header,
-        tensors: Schedule | None,
+        options: Options | None = None,
         observer: Observer | None = None,
     ) -> None:
+        self._options = options = options or Options()
         self._recording = Recording(writer, header)
-        self._tensors = tensors
+        self._ring = Ring(options.ring_bytes) if options.ring_bytes else None
+        self._budget = Budget(options.budget) if options.budget is not None else None
+        self._has_broken = False
         self._observer = observer
         self._known: dict[tuple[Kind, int | None, int, str], int] = {}
         self._summarizers: dict[int, DataSummarizer] = {}
@@ -103,22 +108,28 @@ class Session:
             if one.kind in _DATA_KINDS
         ]
         kinds = [one.kind for one in step]
+        header = self._recording.header
+        schedules = [schedule_of(one, header.layer_of(one), self._options.schedule) for one in step]
         return Plan(
             series,
-            StepKernel([kind in _UNIT_KINDS for kind in kinds]),
+            kinds,
+            Measurement(kinds, schedules),
             data,
             kinds.index(Kind.LOSS) if Kind.LOSS in kinds else None,
             kinds.index(Kind.INPUT) if Kind.INPUT in kinds else None,
         )
 
     def step(self, plan: Plan, values: StepValues) -> None:
-        """Record an iteration. The arrays are not kept."""
+        """Record an iteration."""
         if not self.is_open:
             return
+        began = time.perf_counter()
         try:
             self._record(plan, values)
         except Exception as error:  # the outermost tap: a failing recorder must not stop a training
             self.failed(error)
+        if self._budget is not None:
+            self._budget.spend(time.perf_counter() - began)
 
     def failed(self, error: Exception) -> None:
         """Stop recording, warn once, let the training go on."""
@@ -178,11 +189,14 @@ class Session:
     # ---- within ------------------------------------------------------------------------------
 
     def _record(self, plan: Plan, values: StepValues) -> None:
-        statistics = np.empty((len(plan.series), len(COLUMNS)), np.int64)
-        plan.kernel(values.tensors, values.minus, statistics)
+        iteration = self._recording.n_iterations
+        allowed = self._budget is None or self._budget.allows()
+        measured, rows = plan.measurement.measure(iteration, values, allowed)
         if self._summarizes_data:
+            at = {int(k): i for i, k in enumerate(measured)}
             for k, summarizer in plan.data:
-                summarizer.add(values.tensors[k], statistics[k])
+                if k in at:
+                    summarizer.add(values.tensors[k], rows[at[k]])
         loss = float("nan")
         if plan.loss is not None:
             loss = float(values.tensors[plan.loss].reshape(-1)[0])
@@ -190,8 +204,8 @@ class Session:
         if plan.first_input is not None and values.tensors[plan.first_input].ndim:
             n_samples = values.tensors[plan.first_input].shape[0]
         row = Row(
-            plan.series,
-            statistics,
+            plan.series[measured],
+            rows,
             self._epoch,
             self._batch,
             n_samples,
@@ -199,20 +213,56 @@ class Session:
             values.learning_rate,
             values.loss_scale,
             self._recording.elapsed_s,
-            self._full_tensors(plan, values),
         )
         self._batch += 1
+        self._keep_tensors(iteration, plan, values)
         self._recording.append(row)
+        self._respond(iteration, plan, values, loss, measured[nonfinite(rows)])
         if self._observer is not None:
             self._observer(self._recording.header, row)
 
-    def _full_tensors(self, plan: Plan, values: StepValues) -> list[tuple[int, NDArray[Any]]]:
-        if self._tensors is None or not self._tensors(self._recording.n_iterations):
-            return []
-        return [
-            (int(series), np.array(x) if before is None else np.asarray(x - before))
-            for series, x, before in zip(plan.series, values.tensors, values.minus, strict=True)
-        ]
+    def _keep_tensors(self, iteration: int, plan: Plan, values: StepValues) -> None:
+        """Write full tensors where the schedule says so, else hold them in the ring."""
+        due = self._options.tensors is not None and self._options.tensors(iteration)
+        if due:
+            single = Ring(sys.maxsize)
+            single.push(iteration, plan.series.tolist(), values.tensors, values.minus, False)
+            self._recording.append_tensors(single.drain())
+        elif self._ring is not None:
+            self._ring.push(
+                iteration, plan.series.tolist(), values.tensors, values.minus, values.lasting
+            )
+
+    def _respond(
+        self,
+        iteration: int,
+        plan: Plan,
+        values: StepValues,
+        loss: float,
+        broken: NDArray[np.intp],
+    ) -> None:
+        """Write out the ring where something is not finite for the first time, or is triggered."""
+        trigger = self._options.trigger
+        if trigger is not None and trigger(iteration, loss):
+            self._write_ring("the trigger said so")
+        if self._has_broken or not broken.size:
+            return
+        kinds = {plan.kinds[k] for k in broken}
+        if values.loss_scale != 1 and kinds <= _SCALED_KINDS:
+            return  # the loss scale is too large for this step, and will be lowered
+        self._has_broken = True
+        self._write_ring("something is not finite")
+        self._ring = None  # what follows is broken anyway
+
+    def _write_ring(self, why: str) -> None:
+        if self._ring is None:
+            return
+        tensors = self._ring.drain()
+        self._recording.append_tensors(tensors)
+        first = min((t.iteration for t in tensors), default=-1)
+        message = f"{why}: tensors since iteration {first} are stored in full"
+        if tensors:
+            self._recording.event("anomaly", message, {"first_iteration": first})
 
     def _declare(self, step: Sequence[Series]) -> NDArray[np.intp]:
         """Indices of the series; new ones take the position of the one before them."""

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from deeplocalize.traces.header import Series
 from deeplocalize.traces.schema import Kind, Phase
 
-from .session import Plan, Session, StepValues
+from .session import Plan, Session
+from .step_values import StepValues
 
 _PHASES = list(Phase)
 _WITHOUT_BATCH_AXIS = frozenset(

@@ -16,13 +16,14 @@ import tensorflow as tf
 from deeplocalize.traces.header import Header, Series, Unrecorded
 from deeplocalize.traces.schema import Kind
 
-from ..fit_scope import watch_fit
 from ..keras_model import PlacedLayer, describe_model, placed_layers
-from ..session import Session, StepValues
+from ..session import Session
+from ..step_values import StepValues
 from . import Detach, OnLeft
+from .step_tensors import StepTensors, Tapped, tap_batch, tap_loss, tap_metrics
 from .tensorflow_graph import reason_not_to_observe
-from .tensorflow_tap import StepTap
-from .tensorflow_tensors import StepTensors, Tapped, tap_batch, tap_loss, tap_metrics
+from .tensorflow_tap import StepTap, new_tensors
+from .train_function import take_over
 
 _XLA_REASON = "it lives inside the step that XLA compiles, where observing changes the run"
 _XLA_KINDS = (
@@ -43,30 +44,8 @@ def describe(model: Any) -> Header:
 
 def attach(model: Any, session: Session, on_left: OnLeft) -> Detach:
     """Take over the model's train function for the length of the running ``fit``."""
-    original = model.train_function
     tapped = _tapped_train_function(model, placed_layers(model), session)
-    history = getattr(model, "history", None)
-
-    def train_function(iterator: Any) -> Any:
-        if not session.is_open and getattr(model, "history", None) is not history:
-            # Left behind by a fit that ended in an exception nobody told us of.
-            detach()
-            return original(iterator)
-        try:
-            return tapped(iterator)
-        except (StopIteration, GeneratorExit):
-            raise
-        except BaseException as error:
-            on_left(error)
-            raise
-
-    def detach() -> None:
-        if model.train_function is train_function:
-            model.train_function = original
-
-    watch_fit(model, on_left, lambda: on_left(None))
-    model.train_function = train_function
-    return detach
+    return take_over(model, tapped, session, on_left)
 
 
 def _execution(model: Any) -> str:
@@ -116,7 +95,7 @@ def _run_outside(
     tap: StepTap, compiled: Callable[[Any], Any], data: Any, model: Any
 ) -> tuple[Any, StepTensors]:
     """An XLA-compiled step, with what can be read before and after it."""
-    tensors = StepTensors()
+    tensors = new_tensors()
     with tensors.noting_failure():
         tap_batch(tensors, data)
     before = tap.read_weights(tensors)
@@ -130,7 +109,6 @@ def _run_outside(
             # The mean over this batch, from the running sums: rounded, but as finite as the loss.
             tap_loss(tensors, (total - sums[0]) / (count - sums[1]))
         tap.tap_weights(tensors, before)
-        tap.tap_state(tensors)
         optimizer = model.optimizer
         if optimizer is not None and isinstance(optimizer.learning_rate, keras.Variable):
             tensors.learning_rate = tf.cast(optimizer.learning_rate, tf.float32)
@@ -191,6 +169,7 @@ def _emit_tensors(tensors: StepTensors, session: Session) -> None:
                 [None if i is None else arrays[i] for i in minus_where],
                 float(arrays[0]),
                 float(arrays[1]),
+                lasting=True,
             ),
         )
 

@@ -1,21 +1,14 @@
 """Run a train step's body and collect its tensors."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-from deeplocalize.traces.schema import Kind
+import tensorflow as tf
 
-from ..keras_model import PlacedLayer, own_state, own_weights
+from ..keras_model import PlacedLayer, own_weights
+from .step_tensors import StepTensors, tap_batch, tap_loss, tap_metrics
+from .step_weights import WeightBefore, tap_state, tap_weights, weights_before
 from .tensorflow_patches import StepPatches
-from .tensorflow_tensors import Rank, StepTensors, tap_batch, tap_loss, tap_metrics
-
-
-class WeightBefore(NamedTuple):
-    """A weight and its value before the update."""
-
-    layer: int
-    variable: Any
-    value: Any
 
 
 class StepTap:
@@ -39,54 +32,46 @@ class StepTap:
         Whatever goes wrong in tapping is kept in `StepTensors.failure`; whatever the step
         itself raises is raised.
         """
-        tensors = StepTensors()
+        tensors = new_tensors()
         with tensors.noting_failure():
             tap_batch(tensors, data)
         before = self.read_weights(tensors)
-        n_weights = len(self._all_weights())
-        patches = StepPatches(self._model, self._placed, tensors)
+        n_weights = self._n_weights()
+        patches = StepPatches(self._model, self._placed, tensors, data)
         with patches.applied():
             logs = train_step(data)
         with tensors.noting_failure():
-            if len(self._all_weights()) == n_weights:
+            if self._n_weights() == n_weights:
                 # Else the model built itself within this trace, in graphs of its own; TensorFlow
                 # traces such a step again.
                 patches.leave_out_inner_calls()
             tap_metrics(tensors, logs)
             tap_loss(tensors, tensors.loss)
             self.tap_weights(tensors, before)
-            self.tap_state(tensors)
         return logs, tensors
 
     def read_weights(self, tensors: StepTensors) -> list[WeightBefore]:
         """Every weight's value at this point of the step."""
         before: list[WeightBefore] = []
         with tensors.noting_failure():
-            for layer, variable in self._all_weights():
-                before.append(WeightBefore(layer, variable, variable._value.read_value()))
+            before = weights_before(self._placed, _read)
         return before
 
-    def _all_weights(self) -> list[tuple[int, Any]]:
-        return [
-            (layer, variable)
-            for layer, place in enumerate(self._placed)
-            for variable in own_weights(place.layer)
-            if getattr(variable, "_value", None) is not None
-        ]
-
     def tap_weights(self, tensors: StepTensors, before: Sequence[WeightBefore]) -> None:
-        """Stash weights as they were, and the updates of those that may change."""
-        for layer, variable, value in before:
-            name = variable.name
-            tensors.add(Kind.WEIGHT, layer, name, (Rank.WEIGHT, layer), value)
-            if variable.trainable:
-                after = variable._value.read_value()
-                tensors.add(Kind.WEIGHT_UPDATE, layer, name, (Rank.UPDATE, layer), after, value)
+        """Stash weights as they were, their updates, and the state that the step leaves."""
+        tap_weights(tensors, before, _read)
+        tap_state(tensors, self._placed, _read)
 
-    def tap_state(self, tensors: StepTensors) -> None:
-        """Stash non-trainable state as the step leaves it."""
-        for layer, place in enumerate(self._placed):
-            for variable in own_state(place.layer):
-                if getattr(variable, "_value", None) is not None:
-                    value = variable._value.read_value()
-                    tensors.add(Kind.STATE, layer, variable.name, (Rank.STATE, layer), value)
+    def _n_weights(self) -> int:
+        weights = [weight for place in self._placed for weight in own_weights(place.layer)]
+        return sum(weight._value is not None for weight in weights)
+
+
+def new_tensors() -> StepTensors:
+    """No tensors yet."""
+    return StepTensors((tf.Tensor,))
+
+
+def _read(variable: Any) -> tf.Tensor | None:
+    value = variable._value  # None where the layer is built within this very trace
+    return None if value is None else value.read_value()

@@ -1,4 +1,4 @@
-"""The tensors of one train step on their way out of it."""
+"""The tensors of one train step of Keras on their way out of it, whatever the framework."""
 
 import contextlib
 from collections.abc import Iterator
@@ -7,7 +7,6 @@ from enum import IntEnum
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 from deeplocalize.traces.header import Unrecorded
 from deeplocalize.traces.schema import Kind
@@ -44,8 +43,12 @@ class Tapped:
 
 @dataclass
 class StepTensors:
-    """Everything stashed from one run of the body."""
+    """Everything stashed from one run of the body.
 
+    ``tensor_types`` are the framework's dense tensors; anything else is not recorded.
+    """
+
+    tensor_types: tuple[type, ...]
     tapped: list[Tapped] = field(default_factory=list)
     missed: list[Unrecorded] = field(default_factory=list)
     loss: Any = None
@@ -80,9 +83,8 @@ def tap_batch(tensors: StepTensors, data: Any) -> None:
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
     order = 0
     for kind, part in ((Kind.INPUT, x), (Kind.SAMPLE_WEIGHT, sample_weight), (Kind.LABEL, y)):
-        named = named_leaves(part)
-        for name, value in named:
-            if not isinstance(value, tf.Tensor):
+        for name, value in named_leaves(part):
+            if not isinstance(value, tensors.tensor_types):
                 tensors.missed.append(Unrecorded(kind, None, f"it is a {type(value).__name__}"))
             elif is_numeric(value):
                 tensors.add(kind, None, name, (Rank.INPUT, order), value)
@@ -93,7 +95,8 @@ def tap_metrics(tensors: StepTensors, logs: Any) -> None:
     """Stash the scalars that the step reports."""
     if isinstance(logs, dict):
         for i, (name, value) in enumerate(logs.items()):
-            if isinstance(value, tf.Tensor) and is_numeric(value) and value.shape.rank == 0:
+            is_tensor = isinstance(value, tensors.tensor_types)
+            if is_tensor and is_numeric(value) and len(value.shape) == 0:
                 tensors.add(Kind.METRIC, None, str(name), (Rank.METRIC, i), value)
 
 
@@ -103,9 +106,20 @@ def tap_loss(tensors: StepTensors, loss: Any) -> None:
         tensors.add(Kind.LOSS, None, "", (Rank.LOSS,), loss)
 
 
-def is_numeric(value: tf.Tensor) -> bool:
+def is_numeric(value: Any) -> bool:
     """Whether statistics can be taken of a tensor."""
-    return bool(value.dtype.is_floating or value.dtype.is_integer or value.dtype.is_bool)
+    name = dtype_name(value)
+    return name == "bool" or name.startswith(("float", "bfloat", "int", "uint"))
+
+
+def is_floating(value: Any) -> bool:
+    """Whether a tensor can have a gradient."""
+    return dtype_name(value).startswith(("float", "bfloat"))
+
+
+def dtype_name(value: Any) -> str:
+    """A tensor's element type as NumPy spells it."""
+    return str(getattr(value.dtype, "name", value.dtype)).removeprefix("torch.")
 
 
 def named_leaves(structure: Any) -> list[tuple[str, Any]]:

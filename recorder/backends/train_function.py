@@ -1,0 +1,38 @@
+"""Put a recording train function in the place of a Keras model's own, for the length of a fit."""
+
+from collections.abc import Callable
+from typing import Any
+
+from ..fit_scope import watch_fit
+from ..session import Session
+from . import Detach, OnLeft
+
+TrainFunction = Callable[..., Any]
+"""``model.train_function``; what it is given differs from framework to framework."""
+
+
+def take_over(model: Any, tapped: TrainFunction, session: Session, on_left: OnLeft) -> Detach:
+    """Let the running ``fit`` call ``tapped``, which does the same as the model's own function."""
+    original = model.train_function
+    history = getattr(model, "history", None)
+
+    def train_function(*args: Any) -> Any:
+        if not session.is_open and getattr(model, "history", None) is not history:
+            # Left behind by a fit that ended in an exception nobody told us of.
+            detach()
+            return original(*args)
+        try:
+            return tapped(*args)
+        except (StopIteration, GeneratorExit):
+            raise
+        except BaseException as error:
+            on_left(error)
+            raise
+
+    def detach() -> None:
+        if model.train_function is train_function:
+            model.train_function = original
+
+    watch_fit(model, on_left, lambda: on_left(None))
+    model.train_function = train_function
+    return detach

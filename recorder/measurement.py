@@ -1,0 +1,79 @@
+"""Which series of a step are measured this time, and their statistics.
+
+Where a schedule or a budget leaves out an iteration, a few series are watched all the same:
+the batch, the loss, the state and what the optimizer received. As soon as one of them is not
+finite, the whole step is measured, in the very iteration in which that appears.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deeplocalize.traces.schema import Kind
+
+from .kernel import COLUMNS, StepKernel
+from .schedule import Schedule
+from .step_values import StepValues
+
+_UNIT_KINDS = (Kind.OUTPUT, Kind.PREACTIVATION)
+_WATCHED = (Kind.INPUT, Kind.LABEL, Kind.LOSS, Kind.STATE)
+_NONFINITE = [COLUMNS.index(name) for name in ("n_nan", "n_posinf", "n_neginf")]
+
+Positions = NDArray[np.intp]
+Rows = NDArray[np.int64]
+
+
+class Measurement:
+    """Measures the series of one form of the step.
+
+    Parameters
+    ----------
+    kinds, schedules
+        Of each series.
+    """
+
+    def __init__(self, kinds: Sequence[Kind], schedules: Sequence[Schedule]) -> None:
+        self._kinds = kinds
+        self._distinct = list(dict.fromkeys(schedules))
+        self._group = np.array([self._distinct.index(schedule) for schedule in schedules], np.intp)
+        gradient = Kind.WEIGHT_GRADIENT if Kind.WEIGHT_GRADIENT in kinds else Kind.WEIGHT_UPDATE
+        self._watched = np.array([kind in (*_WATCHED, gradient) for kind in kinds], bool)
+        self._kernels: dict[bytes, tuple[Positions, StepKernel]] = {}
+
+    def measure(self, iteration: int, values: StepValues, allowed: bool) -> tuple[Positions, Rows]:
+        """Positions of the series that are due, and their rows of statistics.
+
+        Parameters
+        ----------
+        allowed
+            Whether there is time for more than watching.
+        """
+        due = np.zeros(len(self._kinds), bool)
+        if allowed:
+            due = np.array([schedule(iteration) for schedule in self._distinct], bool)[self._group]
+        if due.all():
+            return self._rows(due, values)
+        positions, rows = self._rows(due | self._watched, values)
+        if nonfinite(rows).any():
+            return self._rows(np.ones_like(due), values)
+        kept = due[positions]
+        return positions[kept], rows[kept]
+
+    def _rows(self, chosen: NDArray[np.bool_], values: StepValues) -> tuple[Positions, Rows]:
+        key = chosen.tobytes()
+        if key not in self._kernels:
+            positions = np.flatnonzero(chosen)
+            has_units = [self._kinds[k] in _UNIT_KINDS for k in positions]
+            self._kernels[key] = positions, StepKernel(has_units)
+        positions, kernel = self._kernels[key]
+        rows = np.empty((len(positions), len(COLUMNS)), np.int64)
+        tensors, minus = values.tensors, values.minus
+        kernel([tensors[k] for k in positions], [minus[k] for k in positions], rows)
+        return positions, rows
+
+
+def nonfinite(rows: Rows) -> NDArray[np.bool_]:
+    """Which rows of statistics count a NaN or Inf."""
+    flags: NDArray[np.bool_] = rows[:, _NONFINITE].any(axis=1)
+    return flags

@@ -1,0 +1,73 @@
+"""The flight recorder's ring: the last iterations in full, in memory, in case they are wanted."""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deeplocalize.traces.interface import Tensor
+
+DEFAULT_BYTES = 256 << 20
+
+
+@dataclass(frozen=True)
+class _Iteration:
+    number: int
+    series: Sequence[int]
+    tensors: Sequence[NDArray[Any]]
+    minus: Sequence[NDArray[Any] | None]
+
+    @property
+    def n_bytes(self) -> int:
+        # A weight is held once, though it is also what its successor is compared with.
+        held = {id(x): x.nbytes for x in (*self.tensors, *self.minus) if x is not None}
+        return sum(held.values())
+
+
+class Ring:
+    """Holds the tensors of the last iterations, at least of one, up to a number of bytes.
+
+    Parameters
+    ----------
+    max_bytes
+        Nothing is held where a single iteration is larger.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._iterations: deque[_Iteration] = deque()
+        self._n_bytes = 0
+
+    def push(
+        self,
+        number: int,
+        series: Sequence[int],
+        tensors: Sequence[NDArray[Any]],
+        minus: Sequence[NDArray[Any] | None],
+        lasting: bool,
+    ) -> None:
+        """Hold an iteration's tensors; copies of them, unless they are said to last."""
+        if not lasting:
+            tensors = [x.copy() for x in tensors]
+            minus = [None if x is None else x.copy() for x in minus]
+        iteration = _Iteration(number, series, tensors, minus)
+        self._iterations.append(iteration)
+        self._n_bytes += iteration.n_bytes
+        while self._n_bytes > self._max_bytes:
+            self._n_bytes -= self._iterations.popleft().n_bytes
+
+    def drain(self) -> list[Tensor]:
+        """Everything held, oldest first; the ring is empty then."""
+        tensors = [
+            Tensor(iteration.number, series, np.asarray(x if before is None else x - before))
+            for iteration in self._iterations
+            for series, x, before in zip(
+                iteration.series, iteration.tensors, iteration.minus, strict=True
+            )
+        ]
+        self._iterations.clear()
+        self._n_bytes = 0
+        return tensors

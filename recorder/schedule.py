@@ -1,0 +1,56 @@
+"""When something is recorded: schedules over iterations, for all series or for some."""
+
+from collections.abc import Callable, Mapping
+from fnmatch import fnmatchcase
+
+from deeplocalize.traces.header import Layer, Series
+
+Schedule = Callable[[int], bool]
+"""Says for an iteration, counted from 0, whether something is due."""
+
+
+def always(iteration: int) -> bool:
+    """Due in every iteration."""
+    return True
+
+
+def every(n: int) -> Schedule:
+    """Due in iterations 0, n, 2n, ...; ValueError for n < 1."""
+    if n < 1:
+        raise ValueError(f"every({n}): wanted a number of iterations, 1 or more")
+    return lambda iteration: iteration % n == 0
+
+
+def first(n: int) -> Schedule:
+    """Due in the first n iterations."""
+    return lambda iteration: iteration < n
+
+
+def powers_of_two(iteration: int) -> bool:
+    """Due in iterations 0, 1, 2, 4, 8, ..."""
+    return iteration & (iteration - 1) == 0
+
+
+def schedule_of(
+    series: Series, layer: Layer | None, schedules: Schedule | Mapping[str, Schedule] | None
+) -> Schedule:
+    """The schedule of one series.
+
+    Parameters
+    ----------
+    schedules
+        One for all; or by pattern (as file names have them: ``conv*``), of which the first counts
+        that matches the series' kind or its layer's name, path or class. Every iteration where
+        none does.
+    """
+    if schedules is None:
+        return always
+    if not isinstance(schedules, Mapping):
+        return schedules
+    names = [str(series.kind)]
+    if layer is not None:
+        names += [layer.name, layer.path, layer.class_name]
+    for pattern, schedule in schedules.items():
+        if any(fnmatchcase(name, pattern) for name in names):
+            return schedule
+    return always
