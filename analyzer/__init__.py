@@ -4,8 +4,9 @@ from pathlib import Path
 
 from deeplocalize.traces.trace import Trace, open_trace
 
-from .diagnosis import Diagnosis, Verdict, diagnose
+from .diagnosis import Diagnosis, diagnose
 from .engine import Progress
+from .verdict import Verdict
 
 __all__ = ["Diagnosis", "Verdict", "analyze", "diagnose"]
 

@@ -4,16 +4,23 @@ import argparse
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from deeplocalize.traces.errors import TraceError
+from deeplocalize.traces.trace import Trace, open_trace
 
 from . import analyze
-from .diagnosis import Diagnosis, Verdict
-from .progress import progress_bar
-from .reports import REPORTS
+from .diagnosis import Diagnosis
+from .follow import is_final, looks_at, open_once_there
+from .progress import progress_bar, status_line
+from .reports import REPORTS, Style
+from .verdict import Verdict
+
+# How often a run that is going on is looked at.
+POLL_S = 1.0
 
 NO_FAULT, FAULT, NOT_ANALYSED = 0, 1, 2
 
@@ -30,21 +37,53 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
     options = _parser().parse_args(arguments)
     try:
-        with progress_bar() as progress:
-            diagnosis = analyze(options.trace, progress)
-    except TraceError as error:
-        return _fail(str(error))
-    to_file = options.output not in (None, "-")
-    colour = not to_file and sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    report = REPORTS[options.format](diagnosis, colour)
-    try:
+        with _opened(options) as trace:
+            diagnosis = _diagnosed(trace, options)
+            to_file = options.output not in (None, "-")
+            colour = not to_file and sys.stdout.isatty() and "NO_COLOR" not in os.environ
+            style = Style(colour, options.verbose)
+            report = REPORTS[options.format](diagnosis, trace.reader, style)
+            if options.report:
+                write_whole(options.report, REPORTS["html"](diagnosis, trace.reader, style))
         if to_file:
             write_whole(Path(options.output), report)
         else:
             _print(report)
+    except TraceError as error:
+        return _fail(str(error))
     except OSError as error:
-        return _fail(f"{options.output or 'standard output'}: {error.strerror or error}")
+        return _fail(f"{error.filename or 'standard output'}: {error.strerror or error}")
+    if options.report:
+        print(f"HTML report: {options.report}", file=sys.stderr)
     return exit_code(diagnosis)
+
+
+def _opened(options: argparse.Namespace) -> Trace:
+    """The trace; when following, once it is there."""
+    path = Path(options.trace)
+    trace = open_once_there(path) if options.follow else open_trace(path)
+    while trace is None:
+        time.sleep(POLL_S)
+        trace = open_once_there(path)
+    return trace
+
+
+def _diagnosed(trace: Trace, options: argparse.Namespace) -> Diagnosis:
+    if not options.follow:
+        with progress_bar() as progress:
+            return analyze(trace, progress)
+    diagnosis: Diagnosis | None = None
+    try:
+        with status_line() as show:
+            for diagnosis in looks_at(trace):
+                show(f"following {trace.path}: {diagnosis.run.last or 'nothing yet'}, no fault")
+                if not is_final(diagnosis):
+                    time.sleep(POLL_S)
+    except KeyboardInterrupt:
+        if diagnosis is None:
+            raise
+    assert diagnosis is not None, "there is always a first look"
+    return diagnosis
 
 
 def exit_code(diagnosis: Diagnosis) -> int:
@@ -58,7 +97,19 @@ def write_whole(path: Path, text: str) -> None:
     """Write a file under a temporary name and rename it, so that it is whole or not there.
 
     A path that exists and is no regular file (``/dev/stderr``, a named pipe) is written to.
+
+    Raises
+    ------
+    OSError
+        It cannot be written; names the path that was asked for.
     """
+    try:
+        _write_whole(path, text)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def _write_whole(path: Path, text: str) -> None:
     if path.exists() and not path.is_file():
         path.write_text(text, encoding="utf-8")
         return
@@ -105,6 +156,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "-o", "--output", metavar="FILE", help="write the report there; - is standard output"
+    )
+    parser.add_argument(
+        "--report", metavar="FILE", type=Path, help="write the HTML report there as well"
+    )
+    parser.add_argument("--verbose", action="store_true", help="list every finding")
+    parser.add_argument(
+        "--follow",
+        action="store_true",
+        help="watch a run that is going on; ends with a fault, the end of the run or Ctrl-C",
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {_version()}")
     return parser

@@ -1,8 +1,13 @@
 """The conclusion of a diagnosis in one sentence, and how the run ended in another."""
 
-from .diagnosis import Diagnosis, Verdict
+from typing import TYPE_CHECKING
+
 from .localization import FirstFault
 from .run import Ending, Run
+from .verdict import Verdict
+
+if TYPE_CHECKING:
+    from .diagnosis import Diagnosis
 
 _ENDINGS = {
     Ending.COMPLETED: "The run was completed",
@@ -13,7 +18,7 @@ _ENDINGS = {
 }
 
 
-def conclude(diagnosis: Diagnosis) -> str:
+def conclude(diagnosis: "Diagnosis") -> str:
     """What the diagnosis comes to."""
     if diagnosis.first_fault is not None:
         return _faulty(diagnosis.first_fault)

@@ -2,33 +2,29 @@
 
 import json
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
+
+import pandas as pd
 
 from deeplocalize.traces.interface import TraceReader
 
 from .causes import Case, Suspect, infer
 from .chain import growths
+from .conclusion import conclude
 from .coverage import Coverage, coverage_of
 from .document import document_of
-from .engine import Progress, replay
+from .engine import Progress, Replay, replay
 from .findings import Finding, find, first_of_the_worst
 from .localization import FirstFault, locate
+from .notebook import diagnosis_html, findings_frame
 from .run import Ending, Run, run_of
+from .verdict import Verdict as Verdict
 from .window import read_window
 
 SCHEMA = 1
 
 # Fewer iterations show whether something is non-finite, and nothing else.
 MIN_ITERATIONS = 20
-
-
-class Verdict(StrEnum):
-    """Whether the run shows a fault."""
-
-    HEALTHY = "healthy"
-    FAULTY = "faulty"
-    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
@@ -61,6 +57,12 @@ class Diagnosis:
     coverage: Coverage
     run: Run
 
+    def __repr__(self) -> str:
+        return f"<Diagnosis: {self.verdict}. {conclude(self)}>"
+
+    def _repr_html_(self) -> str:
+        return diagnosis_html(self)
+
     def to_dict(self) -> dict[str, Any]:
         """The JSON contract as plain data: strings, finite numbers, lists, dictionaries, None."""
         return document_of(self, SCHEMA)
@@ -68,6 +70,10 @@ class Diagnosis:
     def to_json(self) -> str:
         """The JSON contract as strict JSON text, indented."""
         return json.dumps(self.to_dict(), indent=2, allow_nan=False)
+
+    def to_frame(self) -> pd.DataFrame:
+        """The findings, one row each, in the order of (onset, position in the step)."""
+        return findings_frame(self.findings)
 
 
 def diagnose(reader: TraceReader, source: str = "", progress: Progress | None = None) -> Diagnosis:
@@ -85,7 +91,17 @@ def diagnose(reader: TraceReader, source: str = "", progress: Progress | None = 
     TraceError
         The trace cannot be read.
     """
-    replayed = replay(reader, progress)
+    return diagnosis_of(replay(reader, progress), reader, source)
+
+
+def diagnosis_of(replayed: Replay, reader: TraceReader, source: str = "") -> Diagnosis:
+    """Say what is wrong with a run whose trace has been replayed.
+
+    Raises
+    ------
+    TraceError
+        The trace cannot be read.
+    """
     findings = find(replayed)
     coverage = coverage_of(replayed)
     run = run_of(reader, source)

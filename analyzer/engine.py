@@ -60,6 +60,7 @@ def replay(
     progress: Progress | None = None,
     rules: Sequence[Rule] = RULES,
     chunk_bytes: int = CHUNK_BYTES,
+    earlier: Replay | None = None,
 ) -> Replay:
     """Gather the evidence of a whole trace.
 
@@ -69,14 +70,19 @@ def replay(
         Called after each chunk with the iterations done and their total.
     chunk_bytes
         Size of the statistics held in memory at a time; at least one row is.
+    earlier
+        What a replay of the same trace with the same rules gave when it was shorter: only the
+        rows since are read, if the earlier ones would be judged as they were.
     """
     header = reader.header
     chosen = watches(header, rules)
     total = reader.n_iterations
     base = baseline(header, reader.read(0, min(BASELINE_ROWS, total), ("n", "rms")))
-    evidence = no_evidence(header, chosen)
+    begin, evidence = 0, no_evidence(header, chosen)
+    if earlier is not None and _is_continued(earlier, header):
+        begin, evidence = earlier.evidence.n_iterations, earlier.evidence
     n_rows = rows_per_chunk(len(header.series), chunk_bytes)
-    for start in range(0, total, n_rows):
+    for start in range(begin, total, n_rows):
         stop = min(start + n_rows, total)
         flagged = bool(reader.iterations(start, stop)["n_nonfinite_series"].any())
         block = reader.read(start, stop, _COLUMNS if flagged else _FINITE_COLUMNS)
@@ -84,6 +90,12 @@ def replay(
         if progress is not None:
             progress(stop, total)
     return Replay(header, chosen, evidence)
+
+
+def _is_continued(earlier: Replay, header: Header) -> bool:
+    """Whether the rules watch the same series, relative to the same first iterations."""
+    is_same = earlier.header.series == header.series and earlier.header.layers == header.layers
+    return is_same and earlier.evidence.n_iterations >= BASELINE_ROWS
 
 
 def rows_per_chunk(n_series: int, chunk_bytes: int) -> int:

@@ -52,10 +52,12 @@ def histograms(reader: TraceReader, iteration: int | None) -> dict[int, Histogra
 
 def _nearest(reader: TraceReader, iteration: int | None) -> dict[int, TensorEntry]:
     nearest: dict[int, TensorEntry] = {}
+
+    def distance(entry: TensorEntry) -> int:
+        return -entry.iteration if iteration is None else abs(entry.iteration - iteration)
+
     for entry in reader.tensor_entries():
-        held = nearest.get(entry.series)
-        if held is None or iteration is None:
-            nearest[entry.series] = entry
-        elif abs(entry.iteration - iteration) < abs(held.iteration - iteration):
+        held = nearest.setdefault(entry.series, entry)
+        if distance(entry) < distance(held):
             nearest[entry.series] = entry
     return nearest

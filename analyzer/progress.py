@@ -1,20 +1,25 @@
-"""A progress bar on standard error: only on a terminal, only after a second, gone when done."""
+"""Progress on standard error: only on a terminal, and gone when done."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 from .engine import Progress as Report
+from .text import visible
 
 DELAY_S = 1.0
 
 
 @contextmanager
 def progress_bar(is_wanted: bool = True) -> Iterator[Report | None]:
-    """Yield a function that shows iterations done of their total, or None off a terminal."""
+    """Yield a function that shows iterations done of their total, or None off a terminal.
+
+    Nothing is shown in the first second.
+    """
     console = Console(stderr=True)
     if not is_wanted or not console.is_terminal:
         yield None
@@ -39,3 +44,14 @@ def progress_bar(is_wanted: bool = True) -> Iterator[Report | None]:
         yield show
     finally:
         bar.stop()
+
+
+@contextmanager
+def status_line() -> Iterator[Callable[[str], None]]:
+    """Yield a function that shows one line in place of the last; it does nothing off a terminal."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda text: None
+        return
+    with console.status("") as status:
+        yield lambda text: status.update(Text(visible(text), no_wrap=True, overflow="ellipsis"))

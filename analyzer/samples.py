@@ -113,9 +113,7 @@ def guilty_samples(reader: TraceReader, diagnosis: Diagnosis) -> GuiltySamples |
     return None
 
 
-def _candidates(
-    header: Header, entries: Mapping[int, TensorEntry], first: int
-) -> Sequence[int]:
+def _candidates(header: Header, entries: Mapping[int, TensorEntry], first: int) -> Sequence[int]:
     """The tensor at fault, then those after it in the order of the step."""
     ordered = sorted(entries, key=lambda i: header.series[i].position)
     return [first, *(i for i in ordered if i != first)] if first in entries else ordered

@@ -1,13 +1,18 @@
-"""Reports: functions from a diagnosis to text, siblings of one signature."""
+"""Reports: siblings that turn a diagnosis and its trace into text."""
 
 from collections.abc import Callable
 
-from ..diagnosis import Diagnosis
-from . import json, terminal
+from deeplocalize.traces.interface import TraceReader
 
-REPORTS: dict[str, Callable[[Diagnosis, bool], str]] = {
+from ..diagnosis import Diagnosis
+from . import html, json, markdown, terminal
+from .style import PLAIN, Style
+
+REPORTS: dict[str, Callable[[Diagnosis, TraceReader, Style], str]] = {
     "text": terminal.render,
+    "html": html.render,
     "json": json.render,
+    "markdown": markdown.render,
 }
 
-__all__ = ["REPORTS"]
+__all__ = ["PLAIN", "REPORTS", "Style"]

@@ -8,64 +8,60 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from deeplocalize.traces.interface import TraceReader
+
 from ..causes import Suspect
-from ..chain import Link
+from ..chain import Link, Relation
 from ..conclusion import conclude, ending
 from ..coverage import Coverage
-from ..diagnosis import Diagnosis, Verdict
+from ..diagnosis import Diagnosis
 from ..findings import Finding
 from ..localization import FirstFault
 from ..places import LayerRef
 from ..rules.rule import Severity, Symptom
+from ..text import visible
+from ..verdict import Verdict
+from .style import PLAIN, Style
 
 WIDTH = 80
-MAX_FINDINGS = 6
 MAX_MISSING = 5
 MAX_NOTES = 3
 
+_SEVERITIES = {Severity.FATAL: "red", Severity.SEVERE: "yellow", Severity.NOTICE: ""}
 _STYLES = {Verdict.FAULTY: "bold red", Verdict.HEALTHY: "bold green", Verdict.UNKNOWN: "bold"}
 
 
-def render(diagnosis: Diagnosis, colour: bool = False) -> str:
-    """The diagnosis as text; colours only mark severity, and only if asked for."""
+def render(diagnosis: Diagnosis, reader: TraceReader, style: Style = PLAIN) -> str:
+    """The diagnosis as text; colours only mark severity, a verbose style adds the findings."""
+    del reader
     output = StringIO()
     console = Console(
         file=output,
         width=WIDTH,
-        force_terminal=colour,
-        color_system="standard" if colour else None,
+        force_terminal=style.colour,
+        color_system="standard" if style.colour else None,
         markup=False,
         highlight=False,
         emoji=False,
         soft_wrap=False,
     )
-    for part in _parts(diagnosis):
+    for part in _parts(diagnosis, style.verbose):
         console.print(part)
     return "\n".join(line.rstrip() for line in output.getvalue().splitlines()) + "\n"
 
 
-def visible(text: str) -> str:
-    """Text in which every character is seen: control characters become their escapes.
-
-    Names in a trace are anyone's; they must not move the cursor or set colours.
-    """
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode()
-        for character in text
-    )
-
-
-def _parts(diagnosis: Diagnosis) -> Iterable[RenderableType]:
+def _parts(diagnosis: Diagnosis, is_verbose: bool) -> Iterable[RenderableType]:
     yield _text(conclude(diagnosis), _STYLES[diagnosis.verdict])
     if diagnosis.first_fault is not None:
         yield from _fault_parts(diagnosis.first_fault)
         yield from _section("Suspects", _suspects(diagnosis.suspects))
-    if diagnosis.findings:
-        yield from _section("Evidence", _findings(diagnosis.findings))
-    yield from _section("What this rests on", _basis(diagnosis.coverage))
+    if diagnosis.findings and is_verbose:
+        yield from _section("Findings", _findings(diagnosis.findings))
+    yield from _section("What this rests on", _basis(diagnosis, is_verbose))
     yield _text("")
     yield _text(ending(diagnosis.run))
-    for note in diagnosis.run.notes[:MAX_NOTES]:
+    notes = diagnosis.run.notes
+    for note in notes if is_verbose else notes[:MAX_NOTES]:
         yield _text(f"Note of the recorder: {note}")
 
 
@@ -87,8 +83,16 @@ def _section(title: str, content: RenderableType) -> Iterable[RenderableType]:
 
 def _chain(links: Iterable[Link]) -> RenderableType:
     table = _grid()
+    table.add_column()
+    table.add_column(justify="right")
+    table.add_column()
     for link in links:
-        table.add_row(_text(str(link.relation)), _text(str(link.iteration)), _text(link.sentence))
+        style = "bold" if link.relation is Relation.AT else ""
+        table.add_row(
+            _text(link.relation, style),
+            _text(str(link.iteration), style),
+            _text(link.sentence, style),
+        )
     return table
 
 
@@ -108,22 +112,20 @@ def _fix(fix: str) -> list[str]:
     return [f"Try: {first}", *(f"  {line}" for line in others)]
 
 
-def _findings(findings: tuple[Finding, ...]) -> RenderableType:
-    ordered = sorted(findings, key=lambda finding: -finding.severity)
+def _findings(findings: Iterable[Finding]) -> RenderableType:
     table = Table(box=None, pad_edge=False, show_edge=False)
-    for title, justify in (("since", "right"), ("iterations", "right"), ("what", "left")):
-        table.add_column(title, justify=justify, style="", overflow="fold")  # type: ignore[arg-type]
-    for finding in ordered[:MAX_FINDINGS]:
-        note = "" if finding.severity > Severity.NOTICE else " (notice)"
+    for title in ("since", "iterations"):
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("severity")
+    table.add_column("what", overflow="fold")
+    for finding in findings:
         table.add_row(
             _text(str(finding.onset)),
             _text(f"{finding.n_holding}/{finding.n_judged}"),
-            _text(f"{finding}{note}{_measured(finding)}"),
+            _text(finding.severity.name.lower(), _SEVERITIES[finding.severity]),
+            _text(f"{finding}{_measured(finding)}"),
         )
-    hidden = len(findings) - MAX_FINDINGS
-    if hidden <= 0:
-        return table
-    return Group(table, _text(f"and {hidden} more (--format json lists them all)"))
+    return table
 
 
 def _measured(finding: Finding) -> str:
@@ -132,21 +134,29 @@ def _measured(finding: Finding) -> str:
     return f"; {finding.quantity}: {finding.peak:.4g}"
 
 
-def _basis(coverage: Coverage) -> RenderableType:
+def _basis(diagnosis: Diagnosis, is_verbose: bool) -> RenderableType:
+    coverage = diagnosis.coverage
     kinds = ", ".join(f"{count} {kind}" for kind, count in coverage.n_series.items())
-    lines = [
-        f"{coverage.n_recorded} of {coverage.n_iterations} iterations recorded"
-        + (f"; tensors: {kinds}" if kinds else ""),
-        f"checked for: {', '.join(coverage.judged) or 'nothing'}",
+    rows = [
+        ("recorded", f"{coverage.n_recorded} of {coverage.n_iterations} iterations; {kinds}"),
+        ("checked for", ", ".join(coverage.judged) or "nothing"),
     ]
     if coverage.unjudged:
-        lines.append(f"not judged: {', '.join(entry.rule for entry in coverage.unjudged)}")
-    for entry in coverage.missing[:MAX_MISSING]:
-        lines.append(f"not recorded: {entry.kind} of {entry.layer or 'the step'} ({entry.reason})")
-    hidden = len(coverage.missing) - MAX_MISSING
-    if hidden > 0:
-        lines.append(f"and {hidden} more tensors that were not recorded")
-    return Group(*(_text(line) for line in lines))
+        rows.append(("not judged", ", ".join(entry.rule for entry in coverage.unjudged)))
+    rows += [("not recorded", entry) for entry in _missing(coverage, is_verbose)]
+    if diagnosis.findings and not is_verbose:
+        rows.append(("findings", f"{len(diagnosis.findings)} in all; --verbose lists them"))
+    table = _grid()
+    for name, value in rows:
+        table.add_row(_text(name), _text(value))
+    return table
+
+
+def _missing(coverage: Coverage, is_verbose: bool) -> list[str]:
+    shown = coverage.missing if is_verbose else coverage.missing[:MAX_MISSING]
+    hidden = len(coverage.missing) - len(shown)
+    lines = [f"{entry.kind} of {entry.layer or 'the step'} ({entry.reason})" for entry in shown]
+    return [*lines, f"and {hidden} more tensors"] if hidden else lines
 
 
 def _names(layers: Iterable[LayerRef]) -> str:

@@ -4,8 +4,9 @@ from dataclasses import replace
 import pytest
 
 from deeplocalize.analyzer.diagnosis import Diagnosis, diagnose
-from deeplocalize.analyzer.reports import REPORTS
-from deeplocalize.analyzer.reports.terminal import WIDTH, visible
+from deeplocalize.analyzer.reports import PLAIN, REPORTS, Style
+from deeplocalize.analyzer.reports.terminal import WIDTH
+from deeplocalize.analyzer.text import visible
 from deeplocalize.traces.schema import Kind
 
 from .runs import HEADER, LAYERS, FakeRun, unrecorded
@@ -16,8 +17,12 @@ def diagnosis_of(run: FakeRun) -> Diagnosis:
     return diagnose(run.reader(), "run.h5")
 
 
-def text_of(run: FakeRun, colour: bool = False) -> str:
-    return REPORTS["text"](diagnosis_of(run), colour)
+def report(run: FakeRun, form: str, style: Style = PLAIN) -> str:
+    return REPORTS[form](diagnosis_of(run), run.reader(), style)
+
+
+def text_of(run: FakeRun, colour: bool = False, verbose: bool = False) -> str:
+    return report(run, "text", Style(colour, verbose))
 
 
 def in_one_line(text: str) -> str:
@@ -26,9 +31,10 @@ def in_one_line(text: str) -> str:
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_text_is_at_most_80_columns_wide_and_without_escapes_unless_asked(name: str) -> None:
-    text = text_of(SCENARIOS[name].make())
-    assert max(map(len, text.splitlines())) <= WIDTH
-    assert "\x1b" not in text
+    for verbose in (False, True):
+        text = text_of(SCENARIOS[name].make(), verbose=verbose)
+        assert max(map(len, text.splitlines())) <= WIDTH
+        assert "\x1b" not in text
     assert "\x1b" in text_of(SCENARIOS[name].make(), colour=True)
 
 
@@ -43,7 +49,7 @@ def test_the_conclusion_comes_first_and_names_layer_tensor_and_moment() -> None:
 def test_a_healthy_run_gets_one_calm_sentence_and_what_was_checked() -> None:
     text = in_one_line(text_of(FakeRun()))
     assert text.startswith("The run looks healthy: 60 recorded iterations of 23 tensors")
-    assert "checked for: broken step" in text
+    assert "checked for broken step" in text
     assert "Suspects" not in text
 
 
@@ -54,7 +60,8 @@ def test_a_run_that_was_killed_is_told_as_one() -> None:
 
 
 def test_what_was_not_recorded_is_told() -> None:
-    assert 'not recorded: output of layer 1 "mid" (Lambda)' in text_of(unrecorded(FakeRun(), "mid"))
+    text = in_one_line(text_of(unrecorded(FakeRun(), "mid")))
+    assert 'not recorded output of layer 1 "mid" (Lambda)' in text
 
 
 HOSTILE = "[red]x[/red]\x1b[31m\r\n:smile:[/]"
@@ -73,12 +80,42 @@ def test_names_from_a_trace_stay_text(colour: bool) -> None:
 
 
 def test_the_json_report_is_the_contract() -> None:
-    diagnosis = diagnosis_of(SCENARIOS["a NaN in one input row"].make())
-    assert json.loads(REPORTS["json"](diagnosis, False)) == diagnosis.to_dict()
+    run = SCENARIOS["a NaN in one input row"].make()
+    assert json.loads(report(run, "json")) == diagnosis_of(run).to_dict()
 
 
-def test_all_reports_end_with_one_line_break() -> None:
-    for render in REPORTS.values():
-        text = render(diagnosis_of(FakeRun()), False)
-        assert text.endswith("\n")
-        assert not text.endswith("\n\n")
+@pytest.mark.parametrize("form", REPORTS)
+def test_all_reports_end_with_one_line_break(form: str) -> None:
+    text = report(FakeRun(), form)
+    assert text.endswith("\n")
+    assert not text.endswith("\n\n")
+
+
+def test_only_a_verbose_report_lists_every_finding() -> None:
+    run = SCENARIOS["an exponential that overflows"].make()
+    findings = diagnosis_of(run).findings
+    assert f"{len(findings)} in all; --verbose lists them" in text_of(run)
+    listed = in_one_line(text_of(run, verbose=True))
+    assert all(visible(finding.statement) in listed for finding in findings)
+    assert listed.count("fatal") >= sum(f.severity.name == "FATAL" for f in findings)
+
+
+def test_markdown_tells_conclusion_chain_suspects_and_fix() -> None:
+    text = report(SCENARIOS["the logarithm of zero"].make(), "markdown")
+    assert text.startswith("### ❌ Layer 1 ")
+    for part in ("#### What happened", "- **at iteration", "#### Suspects", "Try: "):
+        assert part in text
+    assert "#### Findings" not in text
+    run = SCENARIOS["the logarithm of zero"].make()
+    assert "| since | iterations |" in report(run, "markdown", Style(verbose=True))
+
+
+def test_names_cannot_speak_markdown() -> None:
+    name = "</code>@me [x](y) <img src=x onerror=alert(1)> | `$(z)` #1 **b**"
+    layers = (LAYERS[0], replace(LAYERS[1], name=name), LAYERS[2])
+    run = FakeRun(header=replace(HEADER, layers=layers))
+    run.put(22, Kind.OUTPUT, name, n_nan=1).breaks(22, Kind.OUTPUT, name)
+    text = report(run, "markdown", Style(verbose=True))
+    assert name not in text
+    for markup in ("<img", "[x]", "@me", "**b**", "`$("):
+        assert markup not in text

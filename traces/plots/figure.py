@@ -2,14 +2,18 @@
 
 from typing import Any
 
-from bokeh.models import BoxZoomTool, PanTool, PlainText, ResetTool, WheelZoomTool
+import numpy as np
+from bokeh.models import BoxZoomTool, PanTool, PlainText, Range1d, ResetTool, WheelZoomTool
 from bokeh.plotting import figure
+from numpy.typing import NDArray
 
 FONT = "system-ui, sans-serif"
 INK = "#5b6472"
 LINE = "#3b6fd4"
 SECOND = "#c2761b"
 FAULT = "#e5344a"
+# So few that they fit beside each other on a phone.
+N_TICKS = 4
 PALETTE = ("#3b6fd4", "#c2761b", "#2e9e6b", "#8f5bd0", "#b0456f", "#4b8f9e")
 
 
@@ -56,6 +60,8 @@ def empty_figure(title: str, height: int, **options: Any) -> figure:
         axis.axis_label_text_font_size = "11px"
     plot.xaxis.axis_label = "iteration"
     plot.xaxis.formatter.use_scientific = False
+    for axis in plot.axis:
+        axis.ticker.desired_num_ticks = N_TICKS
     return plot
 
 
@@ -72,6 +78,19 @@ def calm_legend(plot: figure) -> None:
         legend.spacing = 12
         legend.click_policy = "hide"
         plot.add_layout(legend, "above")
+
+
+def value_range(values: NDArray[np.float64], is_log: bool) -> Range1d:
+    """From the smallest to the largest finite value with a margin, also if there is none."""
+    finite = values[np.isfinite(values)]
+    if not finite.size:
+        return Range1d(0.0, 1.0)
+    low, high = float(finite.min()), float(finite.max())
+    if is_log:
+        factor = (high / low) ** 0.05
+        return Range1d(low / factor, high * factor)
+    margin = 0.05 * (high - low) or 0.05 * abs(high) or 1.0
+    return Range1d(low - margin, high + margin)
 
 
 def plain(text: str) -> PlainText:

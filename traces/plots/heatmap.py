@@ -21,9 +21,9 @@ from bokeh.plotting import figure
 from .figure import FAULT, FONT, INK, empty_figure, plain
 from .overview import Overview
 
-ROW_PX = 17
-MIN_PX, MAX_PX = 170, 560
-_FRAME_PX = 96
+ROW_PX = 22
+MIN_PX, MAX_PX = 190, 560
+_FRAME_PX, _LABEL_PX = 96, 13
 
 _ROW = "return source.data.labels[0][Math.max(0, Math.ceil(-special_vars.y - 0.5))] ?? ''"
 _SPAN = """
@@ -99,8 +99,9 @@ def heatmap(
     _add_mark(plot, mark, overview)
     plot.add_layout(_color_bar(mapper), "right")
     plot.ygrid.grid_line_color = None
-    plot.yaxis.ticker = FixedTicker(ticks=[-i for i in range(len(index))])
-    plot.yaxis.major_label_overrides = {-i: plain(label) for i, label in enumerate(labels)}
+    shown = range(0, len(index), -(-len(index) * _LABEL_PX // (plot.height - _FRAME_PX)))
+    plot.yaxis.ticker = FixedTicker(ticks=[-i for i in shown])
+    plot.yaxis.major_label_overrides = {-i: plain(labels[i]) for i in shown}
     plot.yaxis.major_tick_line_color = None
     return plot
 

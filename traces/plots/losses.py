@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from bokeh.models import ColumnDataSource, HoverTool, Range1d
 from bokeh.plotting import figure
+from numpy.typing import NDArray
 
 from ..interface import TraceReader
 from ..schema import Kind
-from .figure import FAULT, LINE, PALETTE, SECOND, calm_legend, empty_figure
+from .figure import FAULT, LINE, PALETTE, SECOND, calm_legend, empty_figure, value_range
 from .overview import Overview, Values, column_extremes
 
 HEIGHT_PX = 250
@@ -22,12 +23,13 @@ _LOG_RATIO = 1000.0
 class Curves:
     """Smallest, mean and largest value per column of an overview, arrays of shape (3, columns).
 
-    ``broken`` is the column's centre where a loss was non-finite, though finite ones are
-    recorded; else NaN.
+    ``reported`` is the loss as the framework reports it, often a running mean. ``broken`` is
+    the column's centre where a recorded loss was not finite; else NaN.
     """
 
     center: Values
     loss: Values
+    reported: Values
     learning_rate: Values
     metrics: dict[str, Values]
     broken: Values
@@ -43,23 +45,14 @@ def curves_of(reader: TraceReader, overview: Overview) -> Curves:
         for i, one in enumerate(series)
         if one.kind is Kind.METRIC
     }
-    broken = np.full(overview.n_columns, np.nan)
-    if np.isfinite(loss).any():
-        lost = iteration[~np.isfinite(loss)]
-        column = (lost[(lost >= overview.first) & (lost < overview.stop)] - overview.first) // (
-            overview.width
-        )
-        broken[column] = overview.center[column]
-    for i, one in enumerate(series):
-        if one.kind is Kind.LOSS:
-            is_broken = overview.is_nonfinite[:, i]
-            broken[is_broken] = overview.center[is_broken]
+    nothing = np.full((3, overview.n_columns), np.nan)
     return Curves(
         center=overview.center,
         loss=column_extremes(iteration, loss, overview),
+        reported=metrics.pop("loss", nothing),
         learning_rate=column_extremes(iteration, table["learning_rate"], overview),
         metrics=metrics,
-        broken=broken,
+        broken=_broken(iteration, loss, overview, [s.kind is Kind.LOSS for s in series]),
     )
 
 
@@ -86,24 +79,51 @@ def loss_figures(
     return figures
 
 
+def _broken(
+    iteration: NDArray[np.int64], loss: Values, overview: Overview, is_loss: Sequence[bool]
+) -> Values:
+    broken = np.full(overview.n_columns, np.nan)
+    # A table of NaN alone means that the loss was not recorded; a series says it surely.
+    if np.isfinite(loss).any():
+        lost = iteration[~np.isfinite(loss)]
+        lost = lost[(lost >= overview.first) & (lost < overview.stop)]
+        column = (lost - overview.first) // overview.width
+        broken[column] = overview.center[column]
+    is_broken = overview.is_nonfinite[:, np.flatnonzero(is_loss)].any(axis=1)
+    broken[is_broken] = overview.center[is_broken]
+    return broken
+
+
 def _loss_figure(curves: Curves, shared: Range1d) -> figure:
     low, mean, high = curves.loss
-    is_log = bool(
-        np.nanmin(low, initial=np.inf) > 0
-        and np.nanmax(high, initial=0.0) > _LOG_RATIO * np.nanmin(low, initial=np.inf)
-    )
-    plot = empty_figure(
-        "Loss of each batch", HEIGHT_PX, x_range=shared, y_axis_type="log" if is_log else "linear"
-    )
+    smallest, largest = np.nanmin(low, initial=np.inf), np.nanmax(high, initial=-np.inf)
+    is_log = smallest > 0 and largest > _LOG_RATIO * smallest
+    title = "Loss of each batch" if np.isfinite(smallest) else "Loss: no finite one was recorded"
+    plot = empty_figure(title, HEIGHT_PX, x_range=shared, y_axis_type="log" if is_log else "linear")
     source = ColumnDataSource(
-        {"x": curves.center, "low": low, "mean": mean, "high": high, "broken": curves.broken}
+        {
+            "x": curves.center,
+            "low": low,
+            "mean": mean,
+            "high": high,
+            "reported": curves.reported[1],
+            "broken": curves.broken,
+        }
     )
     plot.varea("x", "low", "high", source=source, fill_color=LINE, fill_alpha=0.25)
-    line = plot.line("x", "mean", source=source, line_color=LINE, line_width=1.5)
+    line = plot.line(
+        "x", "mean", source=source, line_color=LINE, line_width=1.5, legend_label="this batch"
+    )
+    if np.isfinite(curves.reported).any():
+        plot.line(
+            "x", "reported", source=source, line_color=SECOND, line_width=1.5,
+            legend_label="as reported",
+        )  # fmt: skip
     plot.vspan(x="broken", source=source, line_color=FAULT, line_width=2, line_alpha=0.4)
-    # A loss that is finite only once draws no line.
+    # A line needs two points.
     if np.isfinite(mean).sum() < 3:
         plot.scatter("x", "mean", source=source, color=LINE, size=5)
+    plot.y_range = value_range(np.array([curves.loss, curves.reported]), is_log)
     plot.add_tools(
         HoverTool(
             renderers=[line],
@@ -112,6 +132,7 @@ def _loss_figure(curves: Curves, shared: Range1d) -> figure:
             tooltips=[("iteration", "@x{0}"), ("loss", "@mean (@low to @high)")],
         )
     )
+    calm_legend(plot)
     return plot
 
 
@@ -141,4 +162,5 @@ def _rate_figure(curves: Curves, shared: Range1d) -> figure:
     plot = empty_figure("Learning rate", SIDE_HEIGHT_PX, x_range=shared)
     source = ColumnDataSource({"x": curves.center, "rate": curves.learning_rate[2]})
     plot.step("x", "rate", source=source, mode="center", line_color=LINE, line_width=1.5)
+    plot.y_range = value_range(np.append(curves.learning_rate[2], 0.0), is_log=False)
     return plot

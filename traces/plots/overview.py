@@ -72,7 +72,8 @@ class Overview:
     @property
     def center(self) -> Values:
         """Where to draw each column: the middle of its iterations."""
-        return self.left + (self.width - 1) / 2
+        middle: Values = self.left + np.float64((self.width - 1) / 2)
+        return middle
 
     @property
     def is_nonfinite(self) -> NDArray[np.bool_]:
@@ -82,7 +83,7 @@ class Overview:
     @property
     def magnitude(self) -> Values:
         """The largest finite magnitude."""
-        largest: Values = np.fmax(np.abs(self.min), np.abs(self.max))
+        largest: Values = np.fmax(np.abs(self.min), np.abs(self.max)).astype(np.float64)
         return largest
 
 

@@ -14,11 +14,12 @@ from deeplocalize.traces.schema import Kind
 
 from ...causes import Suspect, Target
 from ...coverage import Coverage
-from ...diagnosis import Diagnosis, Verdict
+from ...diagnosis import Diagnosis
 from ...findings import Finding
 from ...localization import FirstFault
 from ...places import layer_ref, place_of
 from ...rules.rule import Severity
+from ...verdict import Verdict
 
 MAX_ONSETS = 12
 MAX_CLASSES = 12
@@ -63,7 +64,7 @@ def headline(diagnosis: Diagnosis) -> str:
     """The verdict in a few words."""
     fault = diagnosis.first_fault
     if fault is not None:
-        return str(fault.layer or fault.place)
+        return f"Fault in {fault.layer or f'the {fault.place}'}"
     return "No verdict" if diagnosis.verdict is Verdict.UNKNOWN else "No fault found"
 
 
@@ -218,9 +219,9 @@ def data_rows(header: Header) -> list[tuple[str, ...]]:
 
 
 def as_number(value: float | None) -> str:
-    """A number in four digits; a dash for none."""
+    """A number in four digits; "none" for NaN and None."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
-        return "–"
+        return "none"
     return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
 
 

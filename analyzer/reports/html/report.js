@@ -115,7 +115,7 @@
     }
     setRange(plot.x_range, span);
     plot.y_range.setv({ start: 0.5 - n, end: 0.5, reset_start: 0.5 - n, reset_end: 0.5 });
-    plot.height = Math.min(Math.max(n * 17 + 96, 170), 560);
+    plot.height = Math.min(Math.max(n * 22 + 96, 190), 560);
     const every = Math.ceil((n * 13) / (plot.height - 96));
     const narrow = plot.inner_width < 320 || innerWidth < 620;
     const short = text => (text.length > 13 ? `${text.slice(0, 12)}…` : text);
@@ -195,8 +195,8 @@
     };
     const margin = (edge(n) - edge(0)) * 0.02;
     setRange(model("histogram").x_range, { start: edge(0) - margin, end: edge(n) + margin });
-    const lost = histogram.n_nonfinite ? `, ${histogram.n_nonfinite} non-finite left out` : "";
-    model("histogram").title.text = `Elements in iteration ${histogram.iteration}${lost}`;
+    const lost = histogram.n_nonfinite ? ` (${histogram.n_nonfinite} not finite)` : "";
+    model("histogram").title.text = `Elements, iteration ${histogram.iteration}${lost}`;
   }
 
   // ---- what people do -------------------------------------------------------------------------

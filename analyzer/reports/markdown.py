@@ -1,0 +1,95 @@
+"""The report for an issue, a merge request or the summary of a CI job: GitHub's Markdown."""
+
+import re
+from collections.abc import Iterable
+
+from deeplocalize.traces.interface import TraceReader
+
+from ..causes import Suspect
+from ..chain import Link, Relation
+from ..conclusion import conclude, ending
+from ..coverage import Coverage
+from ..diagnosis import Diagnosis
+from ..findings import Finding
+from ..text import visible
+from ..verdict import Verdict
+from .style import PLAIN, Style
+
+MAX_MISSING = 5
+
+_SIGNS = {Verdict.FAULTY: "❌", Verdict.HEALTHY: "✅", Verdict.UNKNOWN: "❔"}
+
+
+def render(diagnosis: Diagnosis, reader: TraceReader, style: Style = PLAIN) -> str:
+    """The diagnosis as Markdown; a verbose style adds the findings."""
+    del reader
+    sections = [f"### {_SIGNS[diagnosis.verdict]} {escaped(conclude(diagnosis))}"]
+    fault = diagnosis.first_fault
+    if fault is not None:
+        if fault.hint:
+            sections.append(f"Most likely: {escaped(fault.hint)}.")
+        sections.append("#### What happened\n\n" + "\n".join(map(_link, fault.chain)))
+        sections.append("#### Suspects\n\n" + "\n".join(_suspects(diagnosis.suspects)))
+    if style.verbose and diagnosis.findings:
+        sections.append("#### Findings\n\n" + "\n".join(_findings(diagnosis.findings)))
+    sections.append(_coverage(diagnosis.coverage))
+    sections.append(f"{escaped(ending(diagnosis.run))} Trace: {_code(diagnosis.run.source)}")
+    return "\n\n".join(sections) + "\n"
+
+
+def escaped(text: str) -> str:
+    """Text that Markdown shows as it stands: no markup, no HTML, no mention, no reference.
+
+    Names in a trace are anyone's. A character reference survives where a backslash would not.
+    """
+    return re.sub(r"[\\`*_{}\[\]<>()#+!|~&@$:]", lambda match: f"&#{ord(match[0])};", visible(text))
+
+
+def _link(link: Link) -> str:
+    sentence = f"{link.relation} iteration {link.iteration}: {escaped(link.sentence)}"
+    return f"- **{sentence}**" if link.relation is Relation.AT else f"- {sentence}"
+
+
+def _suspects(suspects: Iterable[Suspect]) -> Iterable[str]:
+    for rank, suspect in enumerate(suspects, 1):
+        subject = escaped(str(suspect.layer or suspect.target))
+        yield f"{rank}. **`{suspect.cause}`** in {subject}, confidence {suspect.confidence:.0%}"
+        yield from (f"   - {escaped(sentence)}" for sentence in suspect.evidence)
+        advice, *code = suspect.fix.split("\n")
+        yield f"   - Try: {escaped(advice)}"
+        if code:
+            yield "     ```python"
+            yield from (f"     {visible(line)}" for line in code)
+            yield "     ```"
+
+
+def _findings(findings: Iterable[Finding]) -> Iterable[str]:
+    yield "| since | iterations | severity | what | at most |"
+    yield "| ---: | ---: | --- | --- | --- |"
+    for finding in findings:
+        yield (
+            f"| {finding.onset} | {finding.n_holding}/{finding.n_judged} "
+            f"| {finding.severity.name.lower()} | {escaped(str(finding))} "
+            f"| {finding.peak:.4g} ({escaped(finding.quantity)}) |"
+        )
+
+
+def _coverage(coverage: Coverage) -> str:
+    lines = [f"{coverage.n_recorded} of {coverage.n_iterations} iterations recorded."]
+    if coverage.unjudged:
+        rules = ", ".join(escaped(entry.rule) for entry in coverage.unjudged)
+        lines.append(f"Not judged: {rules}.")
+    if coverage.missing:
+        shown = ", ".join(
+            f"{entry.kind} of {entry.layer or 'the step'}"
+            for entry in coverage.missing[:MAX_MISSING]
+        )
+        hidden = len(coverage.missing) - MAX_MISSING
+        more = f" and {hidden} more" if hidden > 0 else ""
+        lines.append(f"Not recorded: {escaped(shown)}{more}.")
+    return " ".join(lines)
+
+
+def _code(text: str) -> str:
+    """Code in which nothing can end the code."""
+    return f"`{visible(text).replace('`', chr(0x2BB))}`"
