@@ -81,6 +81,8 @@ class Recording:
         Written at once; replaced when series are declared or `set_header` is called.
     block_bytes, flush_after_s
         How much, and for how long, may be lost to a killed process.
+    max_bytes
+        Size from which on `is_full`.
 
     Every method raises what the writer raised, at the first call after it failed.
     """
@@ -91,6 +93,7 @@ class Recording:
         header: Header,
         block_bytes: int | None = None,
         flush_after_s: float = FLUSH_AFTER_S,
+        max_bytes: int | None = None,
     ) -> None:
         self._writer = writer
         self.header = header
@@ -101,6 +104,9 @@ class Recording:
         self._failure: Exception | None = None
         self._closed = False
         self._has_written = False
+        self._max_bytes = max_bytes
+        self.is_full = False
+        """Whether the trace has reached ``max_bytes``; what is appended then is written still."""
         self._n_series_written = 0
         self._batch = _Batch(header=header)
         self._lock = threading.Lock()
@@ -229,6 +235,7 @@ class Recording:
             if batch.events:
                 self._writer.append_events(batch.events)
             self._writer.flush()
+            self.is_full = self._max_bytes is not None and self._writer.n_bytes >= self._max_bytes
         except Exception as error:  # handed to the training thread, which decides
             self._failure = error
 

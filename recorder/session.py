@@ -82,10 +82,11 @@ class Session:
         observer: Observer | None = None,
     ) -> None:
         self._options = options = options or Options()
-        self._recording = Recording(writer, header)
+        self._recording = Recording(writer, header, max_bytes=options.max_bytes)
         self._ring = Ring(options.ring_bytes) if options.ring_bytes else None
         self._budget = Budget(options.budget) if options.budget is not None else None
         self._has_broken = False
+        self._is_full = False
         self._observer = observer
         self._known: dict[tuple[Kind, int | None, int, str], int] = {}
         self._summarizers: dict[int, DataSummarizer] = {}
@@ -121,7 +122,7 @@ class Session:
 
     def step(self, plan: Plan, values: StepValues) -> None:
         """Record an iteration."""
-        if not self.is_open:
+        if not self.is_open or self._is_full:
             return
         began = time.perf_counter()
         try:
@@ -189,6 +190,11 @@ class Session:
     # ---- within ------------------------------------------------------------------------------
 
     def _record(self, plan: Plan, values: StepValues) -> None:
+        if self._recording.is_full:
+            self._is_full = True
+            message = f"the trace reached {self._options.max_bytes} bytes: no more is recorded"
+            self._recording.event("limit", message, {"max_bytes": self._options.max_bytes})
+            return
         iteration = self._recording.n_iterations
         allowed = self._budget is None or self._budget.allows()
         measured, rows = plan.measurement.measure(iteration, values, allowed)

@@ -57,6 +57,11 @@ class Hdf5Writer:
             # No lock: many network file systems lack them, and SWMR needs none.
             self._file = h5py.File(self._temporary, "w", libver=LIBRARY_VERSIONS, locking=False)
 
+    @property
+    def n_bytes(self) -> int:
+        """What the file takes, space reserved for the next block included."""
+        return self._path.stat().st_size if self._path.exists() else 0
+
     def write_header(self, header: Header) -> None:
         """Set or replace the header."""
         with self._writing():

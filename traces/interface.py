@@ -16,7 +16,7 @@ from .table import Block, Table
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened: begin, epoch, note, anomaly, exception or end."""
+    """Something that happened: begin, epoch, note, anomaly, limit or end."""
 
     name: str
     message: str = ""
@@ -66,6 +66,10 @@ class TraceWriter(Protocol):
     whenever it is called after that; what was flushed before stays readable. ValueError means
     wrong use: no header yet, a closed writer, a block that cannot follow the last one.
     """
+
+    @property
+    def n_bytes(self) -> int:
+        """What the trace takes on disk so far; 0 before its first header."""
 
     def write_header(self, header: Header) -> None:
         """Set or replace the header; the first call comes before anything is appended."""

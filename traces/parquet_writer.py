@@ -51,6 +51,11 @@ class ParquetWriter:
             for table in TABLES:
                 (self._temporary / table).mkdir()
 
+    @property
+    def n_bytes(self) -> int:
+        """What the parts written so far take together."""
+        return sum(part.stat().st_size for part in self._path.rglob("*") if part.is_file())
+
     def write_header(self, header: Header) -> None:
         """Set or replace the header."""
         with self._writing():

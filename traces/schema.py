@@ -138,7 +138,7 @@ TENSORS: tuple[Column, ...] = (
 EVENTS: tuple[Column, ...] = (
     Column("iteration", "int64", "steps", "global training step at which it happened, or -1", -1),
     Column("time_s", "float64", "s", "since training began"),
-    Column("name", "json", "", "what happened: begin, epoch, note, anomaly, exception, end"),
+    Column("name", "json", "", "what happened: begin, epoch, note, anomaly, limit, end"),
     Column("message", "json", "", "one sentence for a person"),
     Column("details", "json", "", "an object of further facts"),
 )

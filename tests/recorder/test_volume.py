@@ -1,0 +1,158 @@
+"""How much is recorded: schedules, budget, size limit, full tensors and the ring."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from deeplocalize.recorder import Recorder
+from deeplocalize.recorder.budget import Budget
+from deeplocalize.recorder.ring import Ring
+from deeplocalize.recorder.schedule import every, first, powers_of_two
+from deeplocalize.traces import Kind, Trace, open_trace
+
+from .models import CASES
+
+
+def train(path: Path, x: Any = None, epochs: int = 2, **options: Any) -> Any:
+    """Ten batches of ten an epoch, in order."""
+    case = CASES["mlp"]
+    keras.utils.set_random_seed(7)
+    model = case.build()
+    model.compile("adam", "sparse_categorical_crossentropy")
+    x = case.x if x is None else x
+    callbacks = [Recorder(path, **options)]
+    model.fit(
+        x, case.labels, batch_size=10, epochs=epochs, shuffle=False, verbose=0, callbacks=callbacks
+    )
+    return model
+
+
+def recorded(trace: Trace, **selection: Any) -> list[int]:
+    """Iterations with statistics of a selection of series."""
+    return sorted(set(trace.statistics(**selection)["iteration"].tolist()))
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        (every(6), [0, 6, 12, 18]),
+        (first(3), [0, 1, 2]),
+        (powers_of_two, [0, 1, 2, 4, 8, 16]),
+        (lambda iteration: iteration == 5, [5]),
+    ],
+)
+def test_statistics_are_taken_when_the_schedule_says_so(
+    schedule: Callable[[int], bool], expected: list[int], tmp_path: Path
+) -> None:
+    train(tmp_path / "run.h5", schedule=schedule)
+    with open_trace(tmp_path / "run.h5") as trace:
+        assert recorded(trace) == expected
+        assert trace.n_iterations == 20
+        assert trace.iterations["loss"].notna().all()
+
+
+def test_schedules_may_differ_by_kind_and_layer(tmp_path: Path) -> None:
+    schedule = {"weight*": every(10), "hid*": every(5), "Dense": every(2)}
+    train(tmp_path / "run.h5", schedule=schedule)
+    with open_trace(tmp_path / "run.h5") as trace:
+        assert recorded(trace, kind="weight_gradient") == [0, 10]
+        assert recorded(trace, layer="hidden", kind="output") == [0, 5, 10, 15]
+        assert recorded(trace, layer="out", kind="output") == list(range(0, 20, 2))
+        assert recorded(trace, kind="input") == list(range(20))
+
+
+def test_an_iteration_that_breaks_is_recorded_whatever_the_schedule(tmp_path: Path) -> None:
+    x = CASES["mlp"].x.copy()
+    x[73, 2] = np.nan
+    train(tmp_path / "run.h5", x, epochs=1, schedule=every(1000))
+    with open_trace(tmp_path / "run.h5") as trace:
+        assert recorded(trace) == [0, 7, 8, 9]
+        block = trace.reader.read(7, 8)
+        kinds = {s.kind for s, n in zip(trace.header.series, block.statistics["n_nan"][0]) if n}
+        assert {Kind.INPUT, Kind.OUTPUT, Kind.LOSS, Kind.WEIGHT_GRADIENT} <= kinds
+
+
+def test_the_ring_keeps_the_iterations_before_something_breaks(tmp_path: Path) -> None:
+    x = CASES["mlp"].x.copy()
+    x[73, 2] = np.nan
+    train(tmp_path / "run.h5", x, epochs=1)
+    with open_trace(tmp_path / "run.h5") as trace:
+        assert sorted(set(trace.tensors["iteration"])) == list(range(8))
+        output = trace.tensor(7, layer="hidden")
+        assert np.flatnonzero(np.isnan(output).any(axis=1)).tolist() == [3]
+        np.testing.assert_array_equal(trace.tensor(7, kind="input"), x[70:80])
+        weights = [trace.tensor(i, layer="out", kind="weight", tensor="kernel") for i in (5, 6)]
+        update = trace.tensor(5, layer="out", kind="weight_update", tensor="kernel")
+        np.testing.assert_array_equal(weights[1] - weights[0], update)
+
+
+@pytest.mark.parametrize("mode", [{}, {"jit_compile": True}, {"run_eagerly": True}])
+def test_what_the_ring_holds_is_what_the_step_computed(
+    mode: dict[str, Any], tmp_path: Path
+) -> None:
+    """Arrays are held without a copy: later steps must not write into them."""
+
+    def build() -> Any:
+        keras.utils.set_random_seed(7)
+        model = CASES["batch_normalization"].build()
+        model.compile("adam", CASES["batch_normalization"].loss(), **mode)
+        return model
+
+    case = CASES["batch_normalization"]
+    arguments: dict[str, Any] = {"batch_size": 10, "shuffle": False, "verbose": 0}
+    in_full = Recorder(tmp_path / "full.h5", tensors=lambda iteration: True)
+    build().fit(case.x, case.labels, callbacks=[in_full], **arguments)
+    in_ring = Recorder(tmp_path / "ring.h5", trigger=lambda iteration, loss: iteration == 9)
+    build().fit(case.x, case.labels, callbacks=[in_ring], **arguments)
+    with open_trace(tmp_path / "full.h5") as full, open_trace(tmp_path / "ring.h5") as ring:
+        entries = full.reader.tensor_entries()
+        held = ring.reader.tensor_entries()
+        assert len(held) == len(entries) > 0
+        for one, other in zip(entries, held, strict=True):
+            np.testing.assert_array_equal(
+                full.reader.read_tensor(one), ring.reader.read_tensor(other)
+            )
+
+
+def test_the_ring_forgets_the_oldest_beyond_its_size() -> None:
+    ring = Ring(max_bytes=1000)
+    for i in range(10):
+        ring.push(i, [0], [np.full(50, i, np.float64)], [None], lasting=False)
+    assert [tensor.iteration for tensor in ring.drain()] == [8, 9]
+    assert ring.drain() == []
+    ring.push(0, [0], [np.zeros(1000)], [None], lasting=False)
+    assert ring.drain() == []
+
+
+def test_recording_stops_with_a_note_when_the_trace_is_large_enough(tmp_path: Path) -> None:
+    train(tmp_path / "run.h5", epochs=300, max_bytes=1_000_000)
+    with open_trace(tmp_path / "run.h5") as trace:
+        assert 0 < trace.n_iterations < 3000
+        events = {event.name: event for event in trace.reader.events()}
+        assert "1000000 bytes" in events["limit"].message
+        assert trace.ended == {"status": "completed"}
+
+
+def test_a_budget_leaves_out_what_would_cost_more_than_its_share(tmp_path: Path) -> None:
+    train(tmp_path / "run.h5", epochs=20, budget=1e-6)
+    with open_trace(tmp_path / "run.h5") as trace:
+        assert trace.n_iterations == 200
+        assert recorded(trace) == [0]
+
+
+def test_a_budget_still_sees_what_breaks(tmp_path: Path) -> None:
+    x = CASES["mlp"].x.copy()
+    x[73, 2] = np.nan
+    train(tmp_path / "run.h5", x, epochs=1, budget=1e-6)
+    with open_trace(tmp_path / "run.h5") as trace:
+        assert recorded(trace) == [0, 7, 8, 9]
+
+
+@pytest.mark.parametrize("share", [0, -1, 1.5])
+def test_a_budget_that_is_no_share_is_refused(share: float) -> None:
+    with pytest.raises(ValueError, match="share"):
+        Budget(share)
