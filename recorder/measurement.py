@@ -64,16 +64,15 @@ class Measurement:
         key = chosen.tobytes()
         if key not in self._kernels:
             positions = np.flatnonzero(chosen)
-            has_units = [self._kinds[k] in _UNIT_KINDS for k in positions]
+            has_units = [self._kinds[k] in _UNIT_KINDS for k in positions.tolist()]
             self._kernels[key] = positions, StepKernel(has_units)
         positions, kernel = self._kernels[key]
         rows = np.empty((len(positions), len(COLUMNS)), np.int64)
-        tensors, minus = values.tensors, values.minus
-        kernel([tensors[k] for k in positions], [minus[k] for k in positions], rows)
+        chosen_tensors = [values.tensors[k] for k in positions.tolist()]
+        kernel(chosen_tensors, [values.minus[k] for k in positions.tolist()], rows)
         return positions, rows
 
 
 def nonfinite(rows: Rows) -> NDArray[np.bool_]:
     """Which rows of statistics count a NaN or Inf."""
-    flags: NDArray[np.bool_] = rows[:, _NONFINITE].any(axis=1)
-    return flags
+    return np.asarray(rows[:, _NONFINITE].any(axis=1))

@@ -77,8 +77,8 @@ def _record_every_fit(output: Path, overwrite: bool, keras: ModuleType) -> None:
         recorder = _recorder(output, n_fits, overwrite)
         callbacks = bound.arguments.get("callbacks")
         if recorder is not None:
-            if hasattr(callbacks, "append") and not isinstance(callbacks, list):
-                callbacks.append(recorder)  # a CallbackList of the script's own
+            if isinstance(callbacks, keras.callbacks.CallbackList):
+                callbacks.append(recorder)
             else:
                 bound.arguments["callbacks"] = [callbacks or [], recorder]
         return original(*bound.args, **bound.kwargs)
