@@ -1,16 +1,22 @@
-"""Samples per second of training: the NumPy network against Keras's ``fit``.
+"""Samples per second of training: the NumPy network, with and without the recorder, and Keras.
 
 Run from the checkout: ``python benchmarks/numpynet_speed.py [rounds]``. The contenders take turns
 (A B A B ...) on the same data, one epoch each, so that whatever else the machine does meets them
 alike; the table shows medians, the fastest and the slowest turn, and the median of the ratios
-to Keras within each round.
+to Keras within each round. Recorded epochs include making, writing and closing the trace.
+"recorded" is ``Recorder(path)`` as it is; "no ring" keeps no tensors in memory; "every tenth" takes
+the statistics of every tenth batch, and watches the others for values that are not finite.
 """
 
+import itertools
 import os
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -18,7 +24,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read when TensorFlow is im
 
 import keras
 import numpy as np
+
+from deeplocalize.recorder import Recorder
 from deeplocalize.recorder.numpynet.from_keras import from_keras
+from deeplocalize.recorder.schedule import every
 
 BATCH_SIZE = 32
 BASELINE = "keras"
@@ -26,6 +35,9 @@ BASELINE = "keras"
 layers = keras.layers
 Data = tuple[Any, Any]
 Epoch = Callable[[], object]
+
+folder = tempfile.TemporaryDirectory()
+paths = (Path(folder.name) / f"{i}.h5" for i in itertools.count())
 
 
 @dataclass(frozen=True)
@@ -63,7 +75,7 @@ def lenet() -> Any:
     )
 
 
-TASKS = (Task("MLP 784-84-10", mlp, 16_000), Task("CNN 28x28x1", lenet, 3_200))
+TASKS = (Task("MLP 784-84-10", mlp, 64_000), Task("CNN 28x28x1", lenet, 3_200))
 
 
 def keras_fit(model: Any, data: Data) -> Epoch:
@@ -75,9 +87,24 @@ def numpy_fit(model: Any, data: Data) -> Epoch:
     return lambda: network.fit(*data, batch_size=BATCH_SIZE, verbose=0)
 
 
-# A further column is one function here: a Keras model and data to what runs one epoch.
+def recorded_numpy_fit(model: Any, data: Data, **options: Any) -> Epoch:
+    network = from_keras(model)
+
+    def epoch() -> None:
+        path = next(paths)
+        recorder = Recorder(path, **options)
+        network.fit(*data, batch_size=BATCH_SIZE, verbose=0, callbacks=[recorder])
+        path.unlink()
+
+    return epoch
+
+
+# A further contender is one function here: a Keras model and data to what runs one epoch.
 CONTENDERS: Mapping[str, Callable[[Any, Data], Epoch]] = {
     "numpy": numpy_fit,
+    "recorded": recorded_numpy_fit,
+    "no ring": partial(recorded_numpy_fit, ring_bytes=0),
+    "every tenth": partial(recorded_numpy_fit, ring_bytes=0, schedule=every(10)),
     BASELINE: keras_fit,
 }
 
@@ -107,15 +134,22 @@ def measured(task: Task, n_rounds: int) -> dict[str, list[float]]:
 def main() -> None:
     n_rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 9
     print(f"samples per second, batch size {BATCH_SIZE}, float32, {n_rounds} rounds")
-    print(f"{'network':15}{'contender':>12}{'median':>10}{'slowest':>10}{'fastest':>10}  to keras")
+    print(
+        f"{'network':15}{'contender':>12}{'median':>10}{'slowest':>10}{'fastest':>10}"
+        f"{'to keras':>10}{'time to numpy':>15}"
+    )
     for task in TASKS:
         rates = measured(task, n_rounds)
         for name, values in rates.items():
-            ratio = median(a / b for a, b in zip(values, rates[BASELINE], strict=True))
             print(
                 f"{task.name:15}{name:>12}{median(values):10,.0f}{min(values):10,.0f}"
-                f"{max(values):10,.0f}{ratio:9.2f}x"
+                f"{max(values):10,.0f}{ratio(values, rates[BASELINE]):9.2f}x"
+                f"{ratio(rates['numpy'], values):14.2f}x"
             )
+
+
+def ratio(a: Sequence[float], b: Sequence[float]) -> float:
+    return median(x / y for x, y in zip(a, b, strict=True))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """Train a small network on scikit-learn's handwritten digits, in the original's style."""
 
 import numpy as np
-from deeplocalize.recorder.numpynet import Dense, ReLu, Sequential, softmax
 from sklearn.datasets import load_digits
+
+from deeplocalize.recorder.numpynet import Dense, ReLu, Sequential, softmax
 
 digits = load_digits()
 x = digits.data / 16.0

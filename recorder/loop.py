@@ -92,6 +92,11 @@ class LoopRecorder:
         self._epoch: int | None = None
         self._weights: set[tuple[str, str]] = set()
 
+    @property
+    def is_open(self) -> bool:
+        """Whether iterations are still being recorded."""
+        return self._session.is_open
+
     def begin_iteration(self, epoch: int = 0) -> None:
         """Begin an iteration of an epoch, counted from 0; an unfinished one is forgotten."""
         self._collector.drop_step()

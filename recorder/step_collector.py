@@ -51,7 +51,7 @@ class StepCollector:
         self._values: list[NDArray[Any]] = []
 
     def add(self, kind: Kind, layer: int | None, tensor: str, values: NDArray[Any]) -> None:
-        """Take a tensor, which must not change until the step ends."""
+        """Take a tensor, which must not change any more."""
         self._keys.append((kind, layer, tensor))
         self._values.append(values)
 
@@ -68,8 +68,9 @@ class StepCollector:
                 self._session.failed(error)
             else:
                 values = [self._values[i] for i in form.order]
+                nothing = [None] * len(values)
                 self._session.step(
-                    form.plan, StepValues(values, [None] * len(values), learning_rate)
+                    form.plan, StepValues(values, nothing, learning_rate, lasting=True)
                 )
         self.drop_step()
 

@@ -83,15 +83,14 @@ class _Tap:
         self._collector.end_step(self._learning_rate)
 
     def _take(self, kind: Kind, layer: int | None, tensor: str, values: NDArray[Any]) -> None:
-        match kind:
-            case Kind.INPUT:
-                self._with_output_gradient = None
-                self._learning_rate = self._model.optimizer.current_learning_rate
-            case Kind.OUTPUT_GRADIENT | Kind.PREACTIVATION_GRADIENT:
-                if layer is None or layer < self._first_learning:
-                    return
-                if kind is Kind.OUTPUT_GRADIENT:
-                    self._with_output_gradient = layer
-                elif layer == self._with_output_gradient:
-                    return
+        if kind is Kind.INPUT:
+            self._with_output_gradient = None
+            self._learning_rate = self._model.optimizer.current_learning_rate
+        elif kind is Kind.OUTPUT_GRADIENT or kind is Kind.PREACTIVATION_GRADIENT:
+            if layer is None or layer < self._first_learning:
+                return
+            if kind is Kind.OUTPUT_GRADIENT:
+                self._with_output_gradient = layer
+            elif layer == self._with_output_gradient:
+                return
         self._collector.add(kind, layer, tensor, values)

@@ -36,7 +36,7 @@ def test_every_tensor_of_every_batch_is_the_same(traces: tuple[Comparison, Path,
 
 
 def test_series_come_in_the_same_order(traces: tuple[Comparison, Path, Path]) -> None:
-    comparison, of_keras, of_numpy = traces
+    _, of_keras, of_numpy = traces
     with open_trace(of_keras) as wanted, open_trace(of_numpy) as found:
         positions = [
             [

@@ -1,4 +1,4 @@
-"""The same training recorded in Keras and in the NumPy network, and how far the traces are apart."""
+"""The same training recorded in Keras and in NumPy, and how far the two traces are apart."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
