@@ -1,0 +1,89 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from deeplocalize.analyzer.diagnosis import diagnose
+from deeplocalize.analyzer.histograms import N_BINS, histograms
+from deeplocalize.analyzer.reports import html
+from deeplocalize.analyzer.samples import GuiltySamples, guilty_samples
+from deeplocalize.traces import Kind, Tensor, Trace, create_writer, open_trace
+
+from .runs import FakeRun
+
+AT = 22
+
+
+def broken() -> FakeRun:
+    run = FakeRun().put(AT, Kind.OUTPUT, "fc1", n_nan=3)
+    return run.breaks(AT, Kind.OUTPUT, "fc1")
+
+
+def stored(path: Path, run: FakeRun, **tensors: NDArray[np.float32]) -> Trace:
+    """The run as a trace that holds the input ``x`` and ``fc1``'s output ``h`` in full."""
+    series = {"x": run.index(Kind.INPUT), "h": run.index(Kind.OUTPUT, "fc1")}
+    writer = create_writer(path)
+    writer.write_header(run.header)
+    writer.append(run.block())
+    writer.append_tensors([Tensor(AT, series[name], values) for name, values in tensors.items()])
+    writer.close()
+    return open_trace(path)
+
+
+def batch() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    x = np.arange(8, dtype=np.float32).reshape(2, 4)
+    h = np.ones((2, 4), np.float32)
+    h[1, [0, 3]] = np.nan, -np.inf
+    return x, h
+
+
+def found(trace: Trace) -> GuiltySamples | None:
+    return guilty_samples(trace.reader, diagnose(trace.reader))
+
+
+def test_the_guilty_rows_are_named_with_what_went_into_them(tmp_path: Path) -> None:
+    x, h = batch()
+    with stored(tmp_path / "run.h5", broken(), x=x, h=h) as trace:
+        guilty = found(trace)
+    assert guilty is not None
+    assert (guilty.n_guilty, guilty.n_samples) == (1, 2)
+    (sample,) = guilty.samples
+    assert (sample.index, sample.n_nonfinite) == (1, 2)
+    assert [element.index for element in sample.elements] == [(0,), (3,)]
+    assert [element.input_value for element in sample.elements] == [4, 7]
+    assert sample.excerpts[0].values == (4, 5, 6, 7)
+
+
+def test_without_full_tensors_or_a_fault_nobody_is_blamed(tmp_path: Path) -> None:
+    x, h = batch()
+    with stored(tmp_path / "a.h5", broken()) as trace:
+        assert found(trace) is None
+    with stored(tmp_path / "b.h5", FakeRun(), x=x, h=h) as trace:
+        assert found(trace) is None
+
+
+def test_the_html_report_shows_the_guilty_samples(tmp_path: Path) -> None:
+    x, h = batch()
+    with stored(tmp_path / "run.h5", broken(), x=x, h=h) as trace:
+        page = html.render(diagnose(trace.reader), trace.reader)
+    assert "is not finite for\n      1 of 2 samples of the batch" in page
+    assert "<code>[3]</code> is -inf, input 7" in page
+
+
+def test_a_histogram_counts_every_finite_element(tmp_path: Path) -> None:
+    x, h = batch()
+    with stored(tmp_path / "run.h5", broken(), x=x, h=h) as trace:
+        by_series = histograms(trace.reader, AT)
+    run = broken()
+    of_x, of_h = by_series[run.index(Kind.INPUT)], by_series[run.index(Kind.OUTPUT, "fc1")]
+    assert (of_x.min, of_x.max, sum(of_x.counts), len(of_x.counts)) == (0, 7, 8, N_BINS)
+    assert (sum(of_h.counts), of_h.n_nonfinite) == (6, 2)
+
+
+@pytest.mark.parametrize("value", [3e38, -3e38, 0.0])
+def test_extreme_tensors_have_histograms_too(tmp_path: Path, value: float) -> None:
+    x = np.array([[value, -value]], np.float32)
+    with stored(tmp_path / "run.h5", broken(), x=x) as trace:
+        (one,) = histograms(trace.reader, None).values()
+    assert sum(one.counts) == 2
