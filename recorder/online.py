@@ -29,7 +29,8 @@ from deeplocalize.traces.schema import STATISTICS
 
 from . import Recorder
 from .recording import Row, block_of
-from .session import Observer, Schedule
+from .schedule import Schedule
+from .session import Observer
 
 N_CHUNK_ITERATIONS = 20
 """Rules are judged this often; a value that is not finite is looked at in the same iteration."""

@@ -1,5 +1,7 @@
 """The recorder on the NumPy network: nothing changes, and everything is in the trace."""
 
+import json
+import re
 import subprocess
 import sys
 import textwrap
@@ -13,6 +15,8 @@ import numpy as np
 import pytest
 
 from deeplocalize.analyzer import analyze
+from deeplocalize.analyzer.cli import FAULT
+from deeplocalize.analyzer.cli import main as analyze_command
 from deeplocalize.recorder import Recorder
 from deeplocalize.recorder.numpynet import (
     BatchNormalization,
@@ -188,6 +192,34 @@ def test_a_nan_is_localized_in_the_layer_that_makes_it(tmp_path: Path) -> None:
     assert (fault.moment.iteration, fault.place.kind) == (2, Kind.WEIGHT)
     assert fault.layer is not None
     assert (fault.layer.index, fault.layer.name) == (1, "classes")
+
+
+def run_example(name: str, *arguments: str) -> str:
+    """Run an example of the checkout's own; what it prints."""
+    program = "import conftest, runpy, sys; runpy.run_path(sys.argv.pop(1), run_name='__main__')"
+    command = [sys.executable, "-c", program, str(ROOT / "examples" / name), *arguments]
+    done = subprocess.run(
+        command, cwd=ROOT, check=True, capture_output=True, text=True, timeout=120
+    )
+    return done.stdout
+
+
+def test_the_example_that_breaks_is_localized_by_the_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = str(tmp_path / "nan.h5")
+    assert "loss nan" in run_example("numpy_nan.py", path)
+    assert analyze_command([path, "--format", "json"]) == FAULT
+    document = json.loads(capsys.readouterr().out)
+    assert document["first_fault"]["symptom"] == "non_finite"
+    assert document["first_fault"]["kind"] == "loss"
+    assert document["suspects"][0]["cause"] in ("learning_rate", "input_scale")
+
+
+def test_the_example_in_the_originals_style_learns() -> None:
+    found = re.search(r"test: loss .*, accuracy (0\.\d+)", run_example("main.py"))
+    assert found
+    assert float(found[1]) > 0.9
 
 
 def test_with_keras_it_is_a_callback_of_keras() -> None:

@@ -80,7 +80,7 @@ def test_the_first_layer_without_a_counterpart_is_named(layer: Any, complaint: s
 
 
 def test_a_users_subclass_of_a_layer_is_refused() -> None:
-    class Doubled(keras.layers.Dense):  # type: ignore[misc]  # Keras has no types
+    class Doubled(keras.layers.Dense):
         pass
 
     with pytest.raises(ValueError, match=r"Doubled.*has no counterpart"):
