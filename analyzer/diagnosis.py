@@ -1,6 +1,7 @@
 """The diagnosis of a run: rich data, of which every report is a function."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,14 +11,20 @@ from deeplocalize.traces.interface import TraceReader
 
 from .causes import Case, Suspect, infer
 from .chain import growths
+from .checks import Facts
 from .conclusion import conclude
 from .coverage import Coverage, coverage_of
 from .document import document_of
+from .ends import read_ends
 from .engine import Progress, Replay, replay
-from .findings import Finding, find, first_of_the_worst
+from .findings import Finding, find, first_of_the_worst, order
 from .localization import FirstFault, locate
 from .notebook import diagnosis_html, findings_frame
+from .outcome import outcome_of
+from .program import program_of
+from .rules.rule import Severity
 from .run import Ending, Run, run_of
+from .sightings import look
 from .verdict import Verdict as Verdict
 from .window import read_window
 
@@ -102,7 +109,9 @@ def diagnosis_of(replayed: Replay, reader: TraceReader, source: str = "") -> Dia
     TraceError
         The trace cannot be read.
     """
-    findings = find(replayed)
+    seen = find(replayed)
+    facts = _facts(replayed, reader, seen)
+    findings = tuple(sorted((*seen, *look(facts)), key=order))
     coverage = coverage_of(replayed)
     run = run_of(reader, source)
     first = first_of_the_worst(findings)
@@ -112,8 +121,17 @@ def diagnosis_of(replayed: Replay, reader: TraceReader, source: str = "") -> Dia
         return Diagnosis(verdict, needs, None, (), findings, coverage, run)
     window = read_window(reader, first.onset)
     fault = locate(reader.header, first, findings, window)
-    case = Case(reader.header, findings, fault, growths(window, fault.place.position))
+    case = Case(reader.header, findings, fault, growths(window, fault.place.position), facts)
     return Diagnosis(Verdict.FAULTY, "", fault, infer(case), findings, coverage, run)
+
+
+def _facts(replayed: Replay, reader: TraceReader, seen: Sequence[Finding]) -> Facts:
+    program = program_of(replayed.header)
+    severities = {finding.severity for finding in seen}
+    outcome = outcome_of(
+        program, replayed, Severity.FATAL in severities, Severity.SEVERE in severities
+    )
+    return Facts(program, read_ends(reader), outcome)
 
 
 def _needs(coverage: Coverage, run: Run) -> str:

@@ -24,7 +24,8 @@ class Finding:
 
     ``onset`` and ``last`` are iterations; ``n_holding`` of ``n_judged`` iterations show the
     symptom. ``peak`` is the largest measure among them, of which ``quantity`` says what it
-    is, and ``statement`` is the predicate to the place as subject.
+    is, and ``statement`` is the predicate to the place as subject. ``weight`` is how likely
+    this alone would explain a fault: 1 where a rule leaves that to the causes.
     """
 
     rule: str
@@ -39,6 +40,7 @@ class Finding:
     peak_iteration: int
     quantity: str
     statement: str
+    weight: float = 1.0
 
     def __str__(self) -> str:
         return f"{self.place} {self.statement}"
@@ -61,7 +63,7 @@ def find(replay: Replay) -> tuple[Finding, ...]:
         for finding in _of_rule(header, watch.rule, watch.series.tolist(), runs)
     ]
     found += _of_curves(replay)
-    return tuple(sorted(_with_taint(header, found), key=_order))
+    return tuple(sorted(_with_taint(header, found), key=order))
 
 
 def first_of_the_worst(findings: Iterable[Finding]) -> Finding | None:
@@ -73,12 +75,13 @@ def first_of_the_worst(findings: Iterable[Finding]) -> Finding | None:
     worst = max((finding.severity for finding in harmful), default=None)
     return min(
         (finding for finding in harmful if finding.severity == worst),
-        key=lambda finding: (finding.symptom in CURVE_SYMPTOMS, *_order(finding)),
+        key=lambda finding: (finding.symptom in CURVE_SYMPTOMS, *order(finding)),
         default=None,
     )
 
 
-def _order(finding: Finding) -> tuple[int, int, int]:
+def order(finding: Finding) -> tuple[int, int, int]:
+    """The key by which findings are in order: onset, position, and the severe ones first."""
     return finding.onset, finding.place.position, -finding.severity
 
 

@@ -6,12 +6,13 @@ that name the same cause in the same place are merged, and only a handful is kep
 
 from collections.abc import Callable, Iterable
 
-from . import breakage, learning, stillness
+from . import breakage, design, learning, stillness
 from .cause import Case, Cause, Suspect, Target
 
 MAX_SUSPECTS = 5
 
 INFERENCES: tuple[Callable[[Case], Iterable[Suspect]], ...] = (
+    design.suspects,
     breakage.suspects,
     stillness.suspects,
     learning.suspects,

@@ -5,11 +5,11 @@ from collections.abc import Iterable
 from deeplocalize.traces.schema import Kind, Phase
 
 from ..operation import Nature
+from ..optimizer import optimizer_facts
 from ..places import LayerRef
 from ..producer import Origin
 from ..rules.rule import Symptom
 from .cause import Case, Cause, Suspect, Target
-from .setup import large_input, magnitude, optimizer_facts
 
 
 def suspects(case: Case) -> Iterable[Suspect]:
@@ -26,8 +26,6 @@ def suspects(case: Case) -> Iterable[Suspect]:
     growing = _growing_weights(case)
     if growing:
         yield _learning_rate(case, growing)
-        if large_input(case.header) is not None:
-            yield _input_scale(case, growing)
     if fault.place.kind is Kind.WEIGHT_UPDATE and not growing:
         yield _optimizer(case)
     if fault.place.kind is not Kind.WEIGHT_UPDATE:
@@ -88,22 +86,6 @@ def _learning_rate(case: Case, growing: tuple[str, ...]) -> Suspect:
         evidence=(*growing, f"optimizer: {optimizer}"),
         fix="Lower the learning rate and bound the step:\n"
         f"model.compile(optimizer={optimizer.with_rate(0.01)}, clipnorm=1.0), ...)",
-    )
-
-
-def _input_scale(case: Case, growing: tuple[str, ...]) -> Suspect:
-    summary = large_input(case.header)
-    assert summary is not None
-    return Suspect(
-        cause=Cause.INPUT_SCALE,
-        target=Target.DATA,
-        layer=None,
-        confidence=0.6,
-        symptoms=(Symptom.NON_FINITE, *_symptoms(case)),
-        evidence=(f"the input reaches {magnitude(summary):.4g}", *growing[:1]),
-        fix="Standardise the inputs:\n"
-        "normalization = keras.layers.Normalization()\nnormalization.adapt(x)\n"
-        "and make it the first layer (images: keras.layers.Rescaling(1 / 255)).",
     )
 
 

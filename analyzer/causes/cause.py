@@ -6,6 +6,7 @@ from enum import StrEnum
 from deeplocalize.traces.header import Header, Layer
 
 from ..chain import Growth
+from ..checks import Facts
 from ..findings import Finding
 from ..localization import FirstFault
 from ..places import LayerRef, layer_ref
@@ -70,6 +71,7 @@ class Case:
     findings: tuple[Finding, ...]
     first_fault: FirstFault
     growths: tuple[Growth, ...] = ()
+    facts: Facts | None = None
 
     def showing(self, *symptoms: Symptom) -> tuple[Finding, ...]:
         """The findings of the given symptoms, in order of (onset, position)."""

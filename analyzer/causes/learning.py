@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
+from ..optimizer import optimizer_facts
 from ..rules.rule import Symptom
 from .cause import Case, Cause, Suspect, Target
-from .setup import large_input, magnitude, optimizer_facts
 
 
 def suspects(case: Case) -> Iterable[Suspect]:
@@ -39,20 +39,4 @@ def suspects(case: Case) -> Iterable[Suspect]:
             symptoms=(symptom.symptom, Symptom.SATURATED_ACTIVATION),
             evidence=(symptom.in_numbers, saturated[0].in_numbers),
             fix='Use activation="relu" in hidden layers, or smaller initial weights',
-        )
-    summary = large_input(case.header)
-    if summary is not None:
-        yield Suspect(
-            cause=Cause.INPUT_SCALE,
-            target=Target.DATA,
-            layer=None,
-            confidence=0.6,
-            symptoms=(symptom.symptom,),
-            evidence=(
-                symptom.in_numbers,
-                f"the input reaches {magnitude(summary):.4g}",
-            ),
-            fix="Standardise the inputs:\n"
-            "normalization = keras.layers.Normalization()\nnormalization.adapt(x)\n"
-            "and make it the first layer (images: keras.layers.Rescaling(1 / 255)).",
         )

@@ -6,10 +6,10 @@ from deeplocalize.traces.schema import Kind
 
 from ..findings import Finding
 from ..graph import output_layers
+from ..optimizer import optimizer_facts
 from ..places import layer_ref
 from ..rules.rule import Symptom
 from .cause import Case, Cause, Suspect, Target
-from .setup import optimizer_facts
 
 _SQUASHING = frozenset({"sigmoid", "tanh", "hard_sigmoid", "softmax"})
 

@@ -5,6 +5,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from ..checks import CHECKS, Check
 from . import CURVE_RULES, RULES
 from .learning import CurveRule
 from .rule import Rule, Scope
@@ -25,6 +26,13 @@ _CURVES = """\
 Rules over whole curves compare the first tenth of a run with its last quarter. The level that
 needs no learning comes from the labels and the name of the loss; where it is not known, these
 findings are notices.
+"""
+
+
+_CHECKS = """\
+Checks join what the program was (layers, loss, optimizer, data) with both ends of its run and
+what it came to. *Skill* is how far a run came from always answering the same (0) to perfection
+(1). A weakness that did no harm in the run at hand is a notice.
 """
 
 
@@ -59,8 +67,29 @@ def rules_markdown() -> str:
             for curve in CURVE_RULES
         ),
     )
-    sections = [*map(_section, RULES), *map(_section, CURVE_RULES)]
-    return "\n".join([_PREAMBLE, tensors, _CURVES, curves, *sections]).rstrip() + "\n"
+    checks = _table(
+        ("check", "symptom", "threshold"),
+        (
+            (
+                f"[{check.name}](#{_anchor(check.name)})",
+                f"`{check.symptom}`",
+                f"{check.quantity}: {check.threshold:g}",
+            )
+            for check in CHECKS
+        ),
+    )
+    sections = [*map(_section, RULES), *map(_section, CURVE_RULES), *map(_check, CHECKS)]
+    page = [_PREAMBLE, tensors, _CURVES, curves, _CHECKS, checks, *sections]
+    return "\n".join(page).rstrip() + "\n"
+
+
+def _check(check: Check) -> str:
+    return (
+        f"## {check.name}\n\n"
+        f"{check.statement} {check.reason}\n\n"
+        f"- Threshold: {check.source}.\n"
+        f"- Known false alarms: {check.false_alarms}.\n"
+    )
 
 
 def _section(rule: Rule | CurveRule) -> str:

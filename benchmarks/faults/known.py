@@ -79,7 +79,7 @@ def _unclean(entry: Mapping[str, Any]) -> str:
     has_lambda = any(layer["class"] == "Lambda" for layer in entry["repaired"]["layers"])
     if largest > 20 and not has_lambda and not _normalises(entry["repaired"]["layers"]):
         return f"still trains on unscaled inputs (up to {largest:.3g})"
-    return ""
+    return str(entry.get("repair_apart", ""))
 
 
 def _normalises(layers: list[Layer]) -> bool:

@@ -82,9 +82,7 @@ def _digit_copies() -> Data:
 
 
 def _blobs(n: int, n_features: int, n_classes: int, coding: str = "sparse", seed: int = 0) -> Data:
-    x, y = datasets.make_blobs(
-        n, n_features, centers=n_classes, cluster_std=2.5, random_state=seed
-    )
+    x, y = datasets.make_blobs(n, n_features, centers=n_classes, cluster_std=2.5, random_state=seed)
     return _classes(_standard(x), y, coding)
 
 
@@ -241,9 +239,7 @@ TASKS: dict[str, Callable[..., Data]] = {
 
 
 def _with(data: Data, x: Array | None = None, y: Array | None = None) -> Data:
-    return Data(
-        data.x if x is None else x, data.y if y is None else y, data.truth, data.goal
-    )
+    return Data(data.x if x is None else x, data.y if y is None else y, data.truth, data.goal)
 
 
 def _multiply_x(data: Data, factor: float) -> Data:

@@ -20,7 +20,7 @@ def train_all(
     )
     jobs: Iterable[tuple[Case, Path]] = [(case, folder) for case in cases]
     # TensorFlow keeps memory of every model it has seen: workers are replaced now and then.
-    with multiprocessing.get_context("spawn").Pool(n_processes, maxtasksperchild=40) as pool:
+    with multiprocessing.get_context("spawn").Pool(n_processes, maxtasksperchild=25) as pool:
         for done, (case, training) in enumerate(
             zip(cases, pool.imap(_train, jobs), strict=True), start=1
         ):

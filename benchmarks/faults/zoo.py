@@ -60,9 +60,7 @@ NORM = layer("BatchNormalization")
 
 
 def _conv(filters: int, **arguments: Any) -> Layer:
-    return layer(
-        "Conv2D", filters=filters, kernel_size=3, **{"activation": "relu", **arguments}
-    )
+    return layer("Conv2D", filters=filters, kernel_size=3, **{"activation": "relu", **arguments})
 
 
 SPARSE = "sparse_categorical_crossentropy"

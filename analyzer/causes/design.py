@@ -1,0 +1,196 @@
+"""Suspects for what the checks saw: each names a cause, what it belongs to, and a fix."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from ..findings import Finding
+from ..optimizer import optimizer_facts
+from ..rules.rule import Severity, Symptom
+from .cause import Case, Cause, Suspect, Target
+
+Fix = Callable[[Case, Finding], str]
+
+
+@dataclass(frozen=True)
+class Design:
+    """What a symptom of the program means: its cause, what that belongs to, and the way out."""
+
+    cause: Cause
+    target: Target
+    fix: Fix
+
+
+def suspects(case: Case) -> Iterable[Suspect]:
+    """One suspect for each thing that the checks found harmful, as likely as they say."""
+    for finding in case.findings:
+        design = _design_of(case, finding)
+        if design is None or finding.severity < Severity.SEVERE:
+            continue
+        yield Suspect(
+            cause=design.cause,
+            target=design.target,
+            layer=finding.place.layer if design.target is Target.LAYER else None,
+            confidence=finding.weight,
+            symptoms=(finding.symptom,),
+            evidence=(f"the {finding}", *_how_it_went(case)),
+            fix=design.fix(case, finding),
+        )
+        if finding.symptom is Symptom.FEW_STEPS:
+            yield _larger_steps(case, finding)
+
+
+def _larger_steps(case: Case, finding: Finding) -> Suspect:
+    """What a longer run does, larger steps do as well, up to a point."""
+    return Suspect(
+        cause=Cause.LEARNING_RATE,
+        target=Target.OPTIMIZER,
+        layer=None,
+        confidence=0.5 * finding.weight,
+        symptoms=(finding.symptom,),
+        evidence=(f"the {finding}", f"optimizer: {optimizer_facts(case.header)}"),
+        fix=_other_rate(10.0)(case, finding),
+    )
+
+
+def _design_of(case: Case, finding: Finding) -> Design | None:
+    if finding.symptom is Symptom.LABELS_OUT_OF_RANGE:
+        return _LABELS
+    return DESIGNS.get(finding.symptom)
+
+
+def _how_it_went(case: Case) -> tuple[str, ...]:
+    return (f"how it went: {case.facts.outcome}",) if case.facts is not None else ()
+
+
+def _fixed(text: str) -> Fix:
+    return lambda case, finding: text
+
+
+def _fitting_output(case: Case, finding: Finding) -> str:
+    """The output activation that the loss and the targets ask for."""
+    program = case.facts.program if case.facts is not None else None
+    name = program.loss.name if program is not None else ""
+    units = program.head.n_units if program is not None and program.head is not None else 0
+    if name in ("categorical_crossentropy", "sparse_categorical_crossentropy"):
+        return f'Dense({units or "n_classes"}, activation="softmax")'
+    if name == "binary_crossentropy":
+        return f'Dense({units or 1}, activation="sigmoid")'
+    target = program.target if program is not None else None
+    if target is not None and (target.min, target.max) == (0, 1) and target.is_integer_valued:
+        return f'Dense({units or 1}, activation="sigmoid") with loss="binary_crossentropy"'
+    return f'Dense({units or 1}, activation="linear")'
+
+
+def _enough_units(case: Case, finding: Finding) -> str:
+    program = case.facts.program if case.facts is not None else None
+    high = program.target.max if program is not None and program.target is not None else None
+    n = int(high) + 1 if high is not None else "n_classes"
+    return f'Dense({n}, activation="softmax") with loss="sparse_categorical_crossentropy"'
+
+
+def _fitting_loss(case: Case, finding: Finding) -> str:
+    program = case.facts.program if case.facts is not None else None
+    target = program.target if program is not None else None
+    if target is None or target.is_integer_valued is False:
+        return 'model.compile(loss="mse", ...) with a linear output'
+    if target.is_one_hot:
+        return 'model.compile(loss="categorical_crossentropy", ...) with a softmax output'
+    if (target.min, target.max) == (0, 1):
+        return 'model.compile(loss="binary_crossentropy", ...) with a sigmoid output'
+    return 'model.compile(loss="sparse_categorical_crossentropy", ...) with a softmax output'
+
+
+def _other_rate(factor: float) -> Fix:
+    return lambda case, finding: (
+        f"model.compile(optimizer={optimizer_facts(case.header).with_rate(factor)}), ...)"
+    )
+
+
+SCALED = (
+    "Standardise the inputs:\n"
+    "normalization = keras.layers.Normalization()\nnormalization.adapt(x)\n"
+    "and make it the first layer (images: keras.layers.Rescaling(1 / 255))."
+)
+
+_LABELS = Design(
+    Cause.LABEL_ENCODING,
+    Target.DATA,
+    _fixed("Number the classes from 0: _, y = np.unique(y, return_inverse=True)"),
+)
+
+_OUTPUT = Design(Cause.OUTPUT_ACTIVATION, Target.LAYER, _fitting_output)
+_MISMATCH = Design(Cause.ACTIVATION_LOSS_MISMATCH, Target.LAYER, _fitting_output)
+_RATE_DOWN = Design(Cause.LEARNING_RATE, Target.OPTIMIZER, _other_rate(0.01))
+_DATA = Design(
+    Cause.DATA_OTHER,
+    Target.DATA,
+    _fixed("Look at what is fed: print(x[:3], y[:3], x.std(axis=0), np.unique(y))"),
+)
+
+DESIGNS: dict[Symptom, Design] = {
+    Symptom.CONSTANT_OUTPUT: _OUTPUT,
+    Symptom.OUTPUT_RANGE: _OUTPUT,
+    Symptom.EXCLUSIVE_LABELS: _OUTPUT,
+    Symptom.NOT_PROBABILITIES: _MISMATCH,
+    Symptom.NOT_EXCLUSIVE: _MISMATCH,
+    Symptom.SQUASHED_TWICE: Design(
+        Cause.ACTIVATION_LOSS_MISMATCH, Target.LAYER,
+        _fixed('Leave the output linear, or take from_logits=True out of the loss'),
+    ),
+    Symptom.RECTIFIED_LOGITS: Design(
+        Cause.OUTPUT_ACTIVATION, Target.LAYER,
+        _fixed("Leave the layer before the softmax linear: Dense(n_classes)"),
+    ),
+    Symptom.NOISE_AFTER_OUTPUT: Design(
+        Cause.EXTRA_LAYER, Target.LAYER, _fixed("Remove the layer, or move it before the output")
+    ),
+    Symptom.TOO_FEW_OUTPUTS: Design(Cause.OUTPUT_SHAPE, Target.LAYER, _enough_units),
+    Symptom.LOSS_DOES_NOT_FIT: Design(Cause.LOSS_FUNCTION, Target.LOSS, _fitting_loss),
+    Symptom.TARGET_NOT_SCALED: Design(
+        Cause.LABEL_ENCODING, Target.DATA,
+        _fixed("Standardise the targets: y = (y - y.mean()) / y.std(), and undo it in predictions"),
+    ),
+    Symptom.LABELS_CONSTANT: _DATA,
+    Symptom.INPUT_CONSTANT: _DATA,
+    Symptom.INPUT_NOT_SCALED: Design(Cause.INPUT_SCALE, Target.DATA, _fixed(SCALED)),
+    Symptom.EQUAL_WEIGHTS: Design(
+        Cause.WEIGHT_INITIALIZATION, Target.LAYER,
+        _fixed('Leave the default, or kernel_initializer="he_normal" (relu) or "glorot_uniform"'),
+    ),
+    Symptom.WEIGHTS_OUT_OF_SCALE: Design(
+        Cause.WEIGHT_INITIALIZATION, Target.LAYER,
+        _fixed('Leave the default, or kernel_initializer="he_normal" (relu) or "glorot_uniform"'),
+    ),
+    Symptom.NO_NONLINEARITY: Design(
+        Cause.HIDDEN_ACTIVATION, Target.LAYER, _fixed('Dense(..., activation="relu")')
+    ),
+    Symptom.STACKED_SQUASHING: Design(
+        Cause.HIDDEN_ACTIVATION, Target.LAYER,
+        _fixed('Use activation="relu" with kernel_initializer="he_normal" in hidden layers'),
+    ),
+    Symptom.SOFTMAX_INSIDE: Design(
+        Cause.HIDDEN_ACTIVATION, Target.LAYER, _fixed('Dense(..., activation="relu")')
+    ),
+    Symptom.NARROW_LAYER: Design(
+        Cause.OUTPUT_SHAPE, Target.LAYER, _fixed("Give the layer more units, e.g. Dense(32, ...)")
+    ),
+    Symptom.NO_HIDDEN_LAYER: Design(
+        Cause.MISSING_LAYER, Target.TRAINING,
+        _fixed('Add a hidden layer before the output: Dense(32, activation="relu")'),
+    ),
+    Symptom.HEAVY_NOISE: Design(
+        Cause.EXTRA_LAYER, Target.LAYER, _fixed("Dropout(0.3), or none until the model learns")
+    ),
+    Symptom.CRUSHED_WEIGHTS: Design(
+        Cause.EXTRA_LAYER, Target.LAYER, _fixed('kernel_regularizer=keras.regularizers.L2(1e-4)')
+    ),
+    Symptom.LARGE_STEPS: _RATE_DOWN,
+    Symptom.SMALL_STEPS: Design(
+        Cause.LEARNING_RATE, Target.OPTIMIZER,
+        _fixed("Raise the learning rate, e.g. keras.optimizers.Adam(learning_rate=1e-3)"),
+    ),
+    Symptom.FEW_STEPS: Design(
+        Cause.EPOCHS_OR_BATCH_SIZE, Target.TRAINING,
+        _fixed("Train longer: model.fit(..., epochs=10 * epochs), or with smaller batches"),
+    ),
+}  # fmt: skip

@@ -1,0 +1,81 @@
+"""What a check is: a rule that joins what a program was with what its run did, as data.
+
+A rule of ``analyzer/rules`` sees one tensor in one iteration. A check sees the program, both ends
+of the run and what it came to, and is asked once.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from deeplocalize.traces.schema import Kind
+
+from ..ends import Ends
+from ..outcome import Outcome
+from ..program import Program
+from ..rules.rule import Severity, Symptom
+
+
+@dataclass(frozen=True, eq=False)
+class Facts:
+    """Everything that a check may look at."""
+
+    program: Program
+    ends: Ends
+    outcome: Outcome
+
+    def series(self, kind: Kind, layer: int | None = None) -> int:
+        """The first series of a kind and a layer; -1 without one."""
+        for i, series in enumerate(self.program.header.series):
+            if series.kind is kind and series.layer == layer:
+                return i
+        return -1
+
+    @property
+    def harm(self) -> Severity:
+        """How severe a weakness is in this run: a notice where the run went well."""
+        return Severity.SEVERE if self.outcome.is_harmed else Severity.NOTICE
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """That a check applies, and where.
+
+    Attributes
+    ----------
+    kind, layer
+        The tensor that shows it; ``layer`` is a position in the header, None for the batch.
+    severity
+        Severe where the program cannot work like this, or where the run went badly.
+    weight
+        How likely this is what is wrong, were it the only thing seen: 0 to 1.
+    value
+        The number that the check's threshold was compared with.
+    sentence
+        The predicate to the tensor as subject.
+    """
+
+    kind: Kind
+    layer: int | None
+    severity: Severity
+    weight: float
+    value: float
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that can be wrong with a program.
+
+    ``condition(facts, threshold)`` gives a sighting per place. ``statement`` says in general what
+    the sentences of its sightings say in particular.
+    """
+
+    name: str
+    symptom: Symptom
+    condition: Callable[[Facts, float], Iterable[Sighting]]
+    threshold: float
+    quantity: str
+    statement: str
+    reason: str
+    source: str
+    false_alarms: str

@@ -1,0 +1,134 @@
+"""Checks of how far the weights move in a step, and in the whole run."""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from deeplocalize.traces.schema import Kind
+
+from ..optimizer import optimizer_facts
+from ..outcome import LONG_ENOUGH, State
+from ..program import KERNEL_CLASSES, Kernel
+from ..rules.rule import Severity, Symptom
+from .check import Check, Facts, Sighting
+
+# Share of their own size by which weights must be able to move, or nothing is learned.
+MIN_JOURNEY = 0.1
+
+# Skill below which a short run has come to little.
+LOW_SKILL = 0.3
+
+# Iterations up to which nothing is said about how a run went.
+TOO_SHORT = 20
+
+
+def _kernels(facts: Facts) -> list[Kernel]:
+    return [
+        kernel
+        for kernel in facts.program.kernels
+        if kernel.update >= 0 and facts.program.layer(kernel.layer).class_name in KERNEL_CLASSES
+    ]
+
+
+def _ratio(facts: Facts, kernel: Kernel) -> float:
+    """Rms of the update relative to the weight, or to a tenth of a usual weight if larger."""
+    size = max(facts.ends.early(kernel.weight, "rms"), 0.1 * _usual(kernel))
+    return facts.ends.early(kernel.update, "rms") / size
+
+
+def _peak(facts: Facts, kernel: Kernel) -> float:
+    """The largest such ratio of the first steps."""
+    return facts.ends.peak_ratio(kernel.update, kernel.weight, 0.1 * _usual(kernel))
+
+
+def _usual(kernel: Kernel) -> float:
+    return math.sqrt(2.0 / (kernel.fan_in + kernel.fan_out))
+
+
+def _large(facts: Facts, threshold: float) -> Iterator[Sighting]:
+    ratios = [(_peak(facts, kernel), kernel) for kernel in _kernels(facts)]
+    ratios = [(ratio, kernel) for ratio, kernel in ratios if math.isfinite(ratio)]
+    optimizer = optimizer_facts(facts.program.header)
+    if not ratios or not facts.outcome.is_harmed:
+        return
+    ratio, kernel = max(ratios, key=lambda pair: pair[0])
+    if ratio > threshold or optimizer.is_fast:
+        weight = 0.9 if optimizer.is_fast else 0.75 if ratio > 2 else 0.6
+        yield Sighting(
+            Kind.WEIGHT_UPDATE, kernel.layer, Severity.SEVERE, weight, ratio,
+            f"reaches {ratio:.2g} of the weight in the first steps, under {optimizer}",
+        )  # fmt: skip
+
+
+def _small(facts: Facts, threshold: float) -> Iterator[Sighting]:
+    outcome = facts.outcome
+    if outcome.state not in (State.STUCK, State.POOR):
+        return
+    ratios = [(_ratio(facts, kernel), kernel) for kernel in _kernels(facts)]
+    ratios = [(ratio, kernel) for ratio, kernel in ratios if math.isfinite(ratio) and ratio > 0]
+    optimizer = optimizer_facts(facts.program.header)
+    if not ratios:
+        return
+    ratio = float(np.median([ratio for ratio, _ in ratios]))
+    journey = ratio * outcome.n_iterations
+    if ratio < threshold and journey < MIN_JOURNEY:
+        yield Sighting(
+            Kind.WEIGHT_UPDATE, ratios[-1][1].layer, Severity.SEVERE,
+            0.93 if optimizer.is_slow else 0.6, ratio,
+            f"is {ratio:.2g} of the weight (median of all kernels), so that {outcome.n_iterations} "
+            f"steps move it by {journey:.1%} at most, under {optimizer}",
+        )  # fmt: skip
+
+
+def _few(facts: Facts, threshold: float) -> Iterator[Sighting]:
+    outcome = facts.outcome
+    is_judged = TOO_SHORT < outcome.n_iterations < threshold and outcome.skill is not None
+    if not is_judged or outcome.state not in (State.STUCK, State.POOR):
+        return
+    is_short = outcome.n_iterations < LONG_ENOUGH
+    if (outcome.skill or 0.0) > LOW_SKILL or not (is_short or outcome.is_improving):
+        return
+    ratios = [_ratio(facts, kernel) for kernel in _kernels(facts)]
+    ratios = [ratio for ratio in ratios if math.isfinite(ratio)]
+    ratio = float(np.median(ratios)) if ratios else 0.0
+    if 1e-4 <= ratio <= 0.2:
+        yield Sighting(
+            Kind.LOSS, None, Severity.SEVERE, 0.7, float(outcome.n_iterations),
+            f"was lowered for {outcome.n_iterations} steps only, of a usual size ({ratio:.2g} of "
+            "the weights each)",
+        )  # fmt: skip
+
+
+CHECKS = (
+    Check(
+        name="large steps", symptom=Symptom.LARGE_STEPS, condition=_large, threshold=0.5,
+        quantity="rms of the update relative to the weight in the first steps",
+        statement="The first steps replace the weights, or the learning rate is above what is "
+        "usual for the optimizer, and the run came to little.",
+        reason="Steps of this size throw away what the weights were, and push units out of reach.",
+        source="customary ratio is about 1e-3 (Karpathy, CS231n notes); usual learning rates after "
+        "Bengio 2012; only where the run came less than half of the way",
+        false_alarms="a run that fails for another reason",
+    ),
+    Check(
+        name="small steps", symptom=Symptom.SMALL_STEPS, condition=_small, threshold=1e-4,
+        quantity="median rms of the updates relative to the weights in the first steps",
+        statement="All steps together could not have moved the weights by a tenth, and the run "
+        "came to little.",
+        reason="Weights that have not moved have learned nothing.",
+        source="customary ratio is about 1e-3 (Karpathy, CS231n notes), and a tenth of it",
+        false_alarms="a fine-tuned model that fails for another reason",
+    ),
+    Check(
+        name="few steps", symptom=Symptom.FEW_STEPS, condition=_few, threshold=300,
+        quantity="iterations",
+        statement="The run ended after few steps of a usual size, came to little, and was still "
+        "improving or had no time to.",
+        reason="It might have gone on: nothing else needs to be wrong.",
+        source="below 100 iterations no curve is judged either; up to 300 only where the loss "
+        "still falls by a tenth of its whole fall in the last quarter; below three tenths of the "
+        "way",
+        false_alarms="hard problems in short trials",
+    ),
+)  # fmt: skip

@@ -1,0 +1,75 @@
+"""Checks of the weights that a run began with."""
+
+import math
+from collections.abc import Iterator
+
+from deeplocalize.traces.schema import Kind
+
+from ..program import KERNEL_CLASSES, RECURRENT_CLASSES, Kernel
+from ..rules.rule import Severity, Symptom
+from .check import Check, Facts, Sighting
+
+# Uniform values up to 0.05, Keras's RandomUniform, are small for small layers but usual.
+MIN_RATIO = 1e-3
+
+
+def _hidden_kernels(facts: Facts) -> Iterator[Kernel]:
+    head = facts.program.head
+    for kernel in facts.program.kernels:
+        layer = facts.program.layer(kernel.layer)
+        is_head = head is not None and kernel.layer == head.kernel_layer
+        if layer.class_name in KERNEL_CLASSES and not is_head and head is not None:
+            yield kernel
+
+
+def _equal(facts: Facts, threshold: float) -> Iterator[Sighting]:
+    ends = facts.ends
+    for kernel in _hidden_kernels(facts):
+        low, high = ends.first(kernel.weight, "min"), ends.first(kernel.weight, "max")
+        if low == high and kernel.shape[-1] > threshold:
+            yield Sighting(
+                Kind.WEIGHT, kernel.layer, Severity.SEVERE, 0.95, high,
+                f"begins with {high:g} everywhere: all units of the layer are and stay the same",
+            )  # fmt: skip
+
+
+def _out_of_scale(facts: Facts, threshold: float) -> Iterator[Sighting]:
+    ends, outcome = facts.ends, facts.outcome
+    for kernel in facts.program.kernels:
+        layer = facts.program.layer(kernel.layer)
+        if layer.class_name not in KERNEL_CLASSES - RECURRENT_CLASSES:
+            continue
+        expected = math.sqrt(2.0 / (kernel.fan_in + kernel.fan_out))
+        ratio = ends.first(kernel.weight, "rms") / expected
+        if ratio > threshold or 0 < ratio < MIN_RATIO:
+            is_far = ratio > 3 * threshold
+            severity = facts.harm
+            if is_far and (outcome.starts_too_high or outcome.skill is None):
+                severity = Severity.SEVERE
+            yield Sighting(
+                Kind.WEIGHT, kernel.layer, severity, 0.9, ratio,
+                f"begins at {ratio:.3g} times its usual size",
+            )  # fmt: skip
+
+
+CHECKS = (
+    Check(
+        name="all weights of a layer are equal", symptom=Symptom.EQUAL_WEIGHTS, condition=_equal,
+        threshold=1, quantity="units of the layer",
+        statement="The kernel of a hidden layer begins with one value everywhere.",
+        reason="All units compute the same and receive the same gradient, so that they never "
+        "differ; with zeros under a relu none receives any.",
+        source="exact (Goodfellow et al. 2016, section 8.4); output layers may begin with zeros",
+        false_alarms="layers that are meant to begin as an average",
+    ),
+    Check(
+        name="initial weights out of scale", symptom=Symptom.WEIGHTS_OUT_OF_SCALE,
+        condition=_out_of_scale, threshold=10.0,
+        quantity="rms of the kernel relative to sqrt(2 / (fan in + fan out))",
+        statement="A kernel begins ten times larger, or a thousand times smaller, than usual.",
+        reason="Signals and gradients grow or shrink by this factor in every layer.",
+        source="Glorot and Bengio 2010, formula 12; He et al. 2015 differs by at most sqrt(2) for "
+        "square layers; a notice where the run went well",
+        false_alarms="fixed scales that are part of a design (random features)",
+    ),
+)  # fmt: skip

@@ -1,0 +1,181 @@
+"""Checks of the layers between input and output."""
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+from deeplocalize.traces.schema import Kind
+
+from ..program import NOISE_CLASSES, RECURRENT_CLASSES
+from ..rules.rule import Severity, Symptom
+from .check import Check, Facts, Sighting
+
+SQUASHING = frozenset({"sigmoid", "tanh", "hard_sigmoid", "softsign", "hard_tanh"})
+
+
+def _no_nonlinearity(facts: Facts, threshold: float) -> Iterator[Sighting]:
+    program = facts.program
+    linear = [
+        i
+        for i, activation in program.hidden
+        if activation == "linear" and program.layer(i).class_name not in RECURRENT_CLASSES
+    ]
+    if len(linear) < threshold or program.head is None or len(linear) != len(program.hidden):
+        return
+    yield Sighting(
+        Kind.OUTPUT, linear[0], facts.harm, 0.72, float(len(linear)),
+        "is linear, as are all layers up to the output: together they are one linear layer",
+    )  # fmt: skip
+
+
+def _stacked_squashing(facts: Facts, threshold: float) -> Iterator[Sighting]:
+    program, ends = facts.program, facts.ends
+    squashing = [i for i, activation in program.hidden if activation in SQUASHING]
+    if len(squashing) < 2 or not facts.outcome.is_harmed:
+        return
+    gradients = [
+        (kernel.layer, ends.early(kernel.gradient, "rms"))
+        for kernel in program.kernels
+        if kernel.gradient >= 0
+    ]
+    first = next((rms for layer, rms in gradients if layer == squashing[0]), 0.0)
+    last = gradients[-1][1] if gradients else 0.0
+    ratio = first / last if last else 1.0
+    if ratio < threshold:
+        yield Sighting(
+            Kind.WEIGHT_GRADIENT, squashing[0], Severity.SEVERE, 0.75, ratio,
+            f"is {ratio:.2g} of that of the output layer, behind {len(squashing)} squashing layers",
+        )  # fmt: skip
+
+
+def _softmax_inside(facts: Facts, threshold: float) -> Iterator[Sighting]:
+    for i, activation in facts.program.hidden:
+        if activation == "softmax":
+            skill = facts.outcome.skill
+            is_fine = skill is not None and skill >= threshold
+            yield Sighting(
+                Kind.OUTPUT, i, Severity.NOTICE if is_fine else Severity.SEVERE, 0.85, skill or 0.0,
+                "passes softmax within the network: its units share a total of 1",
+            )  # fmt: skip
+
+
+def _narrow(facts: Facts, threshold: float) -> Iterator[Sighting]:
+    program = facts.program
+    if program.head is None or not facts.outcome.is_harmed:
+        return
+    for i, _ in program.hidden:
+        config = program.layer(i).config
+        width = config.get("units", config.get("filters"))
+        if width and width <= threshold and program.head.n_units > width:
+            yield Sighting(
+                Kind.OUTPUT, i, Severity.SEVERE, 0.82, float(width),
+                f"has {width} unit for a network of {program.head.n_units} outputs: all it learns "
+                "has to pass through one number",
+            )  # fmt: skip
+
+
+def _no_hidden_layer(facts: Facts, threshold: float) -> Iterator[Sighting]:
+    program = facts.program
+    n_weighted = sum(program.layer(i).n_parameters > 0 for i in program.layers)
+    if program.head is None or n_weighted != 1 or not facts.outcome.is_harmed:
+        return
+    yield Sighting(
+        Kind.OUTPUT, program.head.kernel_layer, Severity.SEVERE, 0.7, 1.0,
+        "comes from the only layer with weights: the model is linear",
+    )  # fmt: skip
+
+
+def _heavy_noise(facts: Facts, threshold: float) -> Iterator[Sighting]:
+    program = facts.program
+    trailing = program.head.trailing if program.head is not None else ()
+    for i in program.layers:
+        layer = program.layer(i)
+        rate = float(layer.config.get("rate") or 0.0)
+        if layer.class_name in NOISE_CLASSES and rate >= threshold and i not in trailing:
+            skill = facts.outcome.skill
+            is_fine = skill is not None and skill >= 0.8
+            yield Sighting(
+                Kind.OUTPUT, i, Severity.NOTICE if is_fine else Severity.SEVERE, 0.85, rate,
+                f"drops {rate:g} of what it receives",
+            )  # fmt: skip
+
+
+def _crushed(facts: Facts, threshold: float) -> Iterator[Sighting]:
+    program, ends = facts.program, facts.ends
+    for kernel in program.kernels:
+        config = program.layer(kernel.layer).config
+        before, after = ends.first(kernel.weight, "rms"), ends.late(kernel.weight, "rms")
+        if not config.get("kernel_regularizer") or not before:
+            continue
+        if after < threshold * before and facts.outcome.is_harmed:
+            yield Sighting(
+                Kind.WEIGHT, kernel.layer, Severity.SEVERE, 0.92, after / before,
+                f"has shrunk from {before:.3g} to {after:.3g} (rms) under its regularizer",
+            )  # fmt: skip
+            return
+
+
+def consecutive(values: tuple[int, ...]) -> bool:
+    """Whether each number is one more than the one before."""
+    return all(b == a + 1 for a, b in pairwise(values))
+
+
+CHECKS = (
+    Check(
+        name="no nonlinearity", symptom=Symptom.NO_NONLINEARITY, condition=_no_nonlinearity,
+        threshold=1, quantity="hidden layers without an activation",
+        statement="Every hidden layer is linear.",
+        reason="Linear layers in a row compute no more than one of them.",
+        source="exact; a notice where the run went well, for some problems are linear",
+        false_alarms="a linear autoencoder that fails for another reason",
+    ),
+    Check(
+        name="gradient lost in squashing layers", symptom=Symptom.STACKED_SQUASHING,
+        condition=_stacked_squashing, threshold=0.03,
+        quantity="gradient of the first squashing layer relative to that of the output layer",
+        statement="Several hidden layers squash, and hardly any gradient reaches the first one.",
+        reason="Each sigmoid passes on at most a quarter of a gradient.",
+        source="Hochreiter 1991; Glorot and Bengio 2010, section 3; two sigmoids and a half",
+        false_alarms="a run that fails for another reason",
+    ),
+    Check(
+        name="softmax within the network", symptom=Symptom.SOFTMAX_INSIDE,
+        condition=_softmax_inside, threshold=0.9, quantity="skill, below which it is a fault",
+        statement="A hidden layer has a softmax.",
+        reason="Its units compete for a total of 1, so that hardly more than one responds.",
+        source="exact; a notice where the run came nine tenths of the way",
+        false_alarms="gates of a mixture of experts that are built by hand",
+    ),
+    Check(
+        name="hidden layer of one unit", symptom=Symptom.NARROW_LAYER, condition=_narrow,
+        threshold=1, quantity="units",
+        statement="A hidden layer has one unit, and the network several outputs.",
+        reason="Everything that the network knows about a sample passes through one number.",
+        source="exact; only where the run came less than half of the way",
+        false_alarms="a run that fails for another reason",
+    ),
+    Check(
+        name="no hidden layer", symptom=Symptom.NO_HIDDEN_LAYER, condition=_no_hidden_layer,
+        threshold=1, quantity="layers with weights",
+        statement="The network has one layer with weights and came to little.",
+        reason="A linear model cannot separate what is not linearly separable.",
+        source="Minsky and Papert 1969; only where the run came less than half of the way",
+        false_alarms="linear problems with much noise",
+    ),
+    Check(
+        name="nearly everything is dropped", symptom=Symptom.HEAVY_NOISE, condition=_heavy_noise,
+        threshold=0.9, quantity="rate of the dropout",
+        statement="A dropout leaves a tenth or less.",
+        reason="Hardly any unit is trained in a step, and what is left is scaled up tenfold.",
+        source="rates of 0.2 to 0.5 are usual (Srivastava et al. 2014); a notice where the run came "
+        "eight tenths of the way",
+        false_alarms="very wide layers; a run that fails for another reason",
+    ),
+    Check(
+        name="weights crushed by a regularizer", symptom=Symptom.CRUSHED_WEIGHTS,
+        condition=_crushed, threshold=0.05, quantity="last rms of a kernel relative to the first",
+        statement="A regularised kernel has nearly vanished, and the run came to little.",
+        reason="The penalty outweighs what the data ask for.",
+        source="a twentieth of the initial size; ordinary weight decay leaves kernels near it",
+        false_alarms="pruning by L1 on purpose in a run that fails for another reason",
+    ),
+)  # fmt: skip

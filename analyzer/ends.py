@@ -1,0 +1,78 @@
+"""How a run began and how it ended: the statistics of its first and its last iterations."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deeplocalize.traces.interface import TraceReader
+from deeplocalize.traces.table import Block
+
+N_ROWS = 32
+
+_COLUMNS = (
+    "n", "n_zero", "n_zero_units", "n_constant_units", "min", "max", "mean", "mean_abs", "rms",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Ends:
+    """The first and the last recorded iterations, at most `N_ROWS` each; they may overlap."""
+
+    start: Block
+    stop: Block
+
+    def first(self, series: int, column: str) -> float:
+        """A number of the first iteration in which the tensor was recorded; NaN without one."""
+        values = _recorded(self.start, series, column)
+        return float(values[0]) if len(values) else float("nan")
+
+    def early(self, series: int, column: str) -> float:
+        """The median over the first iterations."""
+        return _median(self.start, series, column)
+
+    def late(self, series: int, column: str) -> float:
+        """The median over the last iterations."""
+        return _median(self.stop, series, column)
+
+    def least(self, series: int, column: str) -> float:
+        """The smallest number at either end; NaN without one."""
+        return float(np.fmin.reduce(self._both(series, column), initial=np.nan))
+
+    def most(self, series: int, column: str) -> float:
+        """The largest number at either end; NaN without one."""
+        return float(np.fmax.reduce(self._both(series, column), initial=np.nan))
+
+    def peak_ratio(self, series: int, other: int, floor: float) -> float:
+        """The largest rms of one tensor relative to another, at least a floor, at the start."""
+        rms, size = _recorded(self.start, series, "rms"), _recorded(self.start, other, "rms")
+        if len(rms) != len(size) or not len(rms):
+            return float("nan")
+        ratio = rms / np.maximum(size, floor)
+        return float(np.fmax.reduce(ratio))
+
+    def _both(self, series: int, column: str) -> NDArray[np.float64]:
+        parts = [_recorded(block, series, column) for block in (self.start, self.stop)]
+        return np.concatenate(parts)
+
+
+def read_ends(reader: TraceReader) -> Ends:
+    """Read both ends of a trace."""
+    n = reader.n_iterations
+    return Ends(
+        reader.read(0, min(N_ROWS, n), _COLUMNS),
+        reader.read(max(0, n - N_ROWS), n, _COLUMNS),
+    )
+
+
+def _recorded(block: Block, series: int, column: str) -> NDArray[np.float64]:
+    if series < 0 or not len(block.recorded):
+        return np.zeros(0)
+    is_recorded = block.statistics["n"][:, series] > 0
+    return np.asarray(block.statistics[column][is_recorded, series], np.float64)
+
+
+def _median(block: Block, series: int, column: str) -> float:
+    values = _recorded(block, series, column)
+    values = values[np.isfinite(values)]
+    return float(np.median(values)) if len(values) else float("nan")

@@ -1,0 +1,73 @@
+"""What a header says about the optimizer, in the words that evidence and fixes use."""
+
+from dataclasses import dataclass
+
+from deeplocalize.traces.header import Header
+
+USUAL_RATES: dict[str, tuple[float, float]] = {
+    "SGD": (1e-4, 0.5),
+    "Adagrad": (1e-3, 0.5),
+    "Adadelta": (0.05, 2.0),
+    "Ftrl": (1e-3, 0.5),
+    "Lion": (1e-6, 3e-3),
+}
+"""Learning rates that trainings usually have (Bengio 2012, 'Practical recommendations', and the
+papers of the optimizers); those of the family of Adam below."""
+
+USUAL_ADAPTIVE_RATES = (1e-5, 0.03)
+
+
+@dataclass(frozen=True)
+class OptimizerFacts:
+    """Class, learning rate and momentum of the optimizer; None where a header does not say."""
+
+    class_name: str
+    learning_rate: float | None
+    momentum: float = 0.0
+
+    def with_rate(self, factor: float) -> str:
+        """Keras code that makes this optimizer with another learning rate, left open."""
+        rate = "..." if self.learning_rate is None else f"{self.learning_rate * factor:.2g}"
+        return f"keras.optimizers.{self.class_name}(learning_rate={rate}"
+
+    @property
+    def usual_rates(self) -> tuple[float, float]:
+        """Smallest and largest usual learning rate; momentum multiplies the step."""
+        low, high = USUAL_RATES.get(self.class_name, USUAL_ADAPTIVE_RATES)
+        if self.class_name == "SGD":
+            gain = max(1.0 - self.momentum, 1e-6)
+            return low * gain, min(high, 4 * high * gain)
+        return low, high
+
+    @property
+    def is_fast(self) -> bool:
+        """Whether the learning rate is above what is usual."""
+        return self.learning_rate is not None and self.learning_rate > self.usual_rates[1]
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether the learning rate is below what is usual."""
+        return self.learning_rate is not None and self.learning_rate < self.usual_rates[0]
+
+    def __str__(self) -> str:
+        if self.learning_rate is None:
+            return self.class_name
+        return f"{self.class_name} with learning rate {self.learning_rate:.3g}" + (
+            f" and momentum {self.momentum:g}" if self.momentum else ""
+        )
+
+
+def optimizer_facts(header: Header) -> OptimizerFacts:
+    """The optimizer of a header, whether it holds a serialised object or a bare config."""
+    optimizer = header.optimizer or {}
+    config = optimizer.get("config", optimizer)
+    rate = config.get("learning_rate")
+    name = optimizer.get("class_name") or config.get("name") or "SGD"
+    named = {"sgd": "SGD", "adam": "Adam", "rmsprop": "RMSprop"}.get(str(name), str(name))
+    is_number = isinstance(rate, int | float) and not isinstance(rate, bool)
+    momentum = config.get("momentum") if named == "SGD" else 0.0
+    return OptimizerFacts(
+        named,
+        float(rate) if is_number else None,
+        float(momentum) if isinstance(momentum, int | float) else 0.0,
+    )

@@ -1,0 +1,171 @@
+"""What a training came to: whether, and how far, it left behind what needs no learning."""
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+
+from deeplocalize.traces.schema import Kind
+
+from .curve import Curve, Stretch, head, tail
+from .engine import Replay
+from .program import Program, n_columns
+from .rules.learning import HEAD_SHARE, TAIL_SHARE
+from .rules.trivial import base_rate, trivial_loss
+
+# Below this share of the way from the trivial level to perfection, a run has learned nothing.
+STUCK_SKILL = 0.05
+
+# Below this share, what is suspicious about a program is taken to have done harm.
+POOR_SKILL = 0.5
+
+# Beyond this multiple of the loss at the start, and of the trivial one, a run has diverged.
+DIVERGED = 10.0
+
+# Share of its whole fall that a loss must fall in its last quarter to be still falling.
+STILL_FALLING = 0.1
+
+# Iterations from which a run that has learned nothing counts as stuck rather than as short.
+LONG_ENOUGH = 100
+
+
+class State(StrEnum):
+    """How a training went."""
+
+    BROKEN = "broken"
+    DIVERGED = "diverged"
+    STUCK = "stuck"
+    POOR = "poor"
+    LEARNED = "learned"
+    NOT_KNOWN = "not known"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a training went, in numbers.
+
+    Attributes
+    ----------
+    skill
+        How far from the trivial level (0) to perfection (1) the run came at its end, by its
+        accuracy where targets are classes, else by its loss. None: no level is known.
+    first_loss, last_loss
+        Ends of the loss curve; NaN where it was not recorded.
+    trivial_loss
+        Loss of always predicting the same; None where it is not known.
+    is_hurt
+        Whether the rules saw something severe.
+    is_improving
+        Whether the loss still fell in the last quarter, by a tenth of its whole fall or more.
+    """
+
+    state: State
+    skill: float | None
+    first_loss: Stretch
+    last_loss: Stretch
+    trivial_loss: float | None
+    base_rate: float | None
+    accuracy: float | None
+    n_iterations: int
+    is_hurt: bool = False
+    is_improving: bool = False
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the run ended no better than it might have without any training."""
+        return self.state in (State.BROKEN, State.DIVERGED, State.STUCK)
+
+    @property
+    def is_harmed(self) -> bool:
+        """Whether the run came less than half of the way, failed, or holds severe symptoms."""
+        return self.is_hurt or self.has_failed or self.state is State.POOR
+
+    @property
+    def starts_too_high(self) -> bool:
+        """Whether the loss began ten times above what always predicting the same costs."""
+        level = self.trivial_loss
+        return bool(level) and self.first_loss.mean > DIVERGED * (level or math.inf)
+
+    def __str__(self) -> str:
+        parts = [f"loss {self.first_loss.mean:.4g} at first, {self.last_loss.mean:.4g} at last"]
+        if self.trivial_loss is not None:
+            parts.append(f"{self.trivial_loss:.4g} needs no learning")
+        if self.accuracy is not None and self.base_rate is not None:
+            parts.append(
+                f"accuracy {self.accuracy:.3g} at last, {self.base_rate:.3g} by always answering "
+                "the most frequent class"
+            )
+        return "; ".join(parts)
+
+
+def outcome_of(program: Program, replay: Replay, is_broken: bool, is_hurt: bool) -> Outcome:
+    """What a training came to.
+
+    Parameters
+    ----------
+    is_broken
+        Whether something turned non-finite and stayed so.
+    is_hurt
+        Whether the rules saw something severe.
+    """
+    header, evidence = replay.header, replay.evidence
+    first, last = head(evidence.loss, HEAD_SHARE), tail(evidence.loss, TAIL_SHARE)
+    level, base = trivial_loss(header), base_rate(header)
+    accuracy = _accuracy(program, replay, base)
+    skill = None
+    if accuracy is not None and base is not None and base < 1:
+        skill = (accuracy - base) / (1 - base)
+    elif level is not None and level > 0 and last.n:
+        skill = 1 - last.mean / level
+    return Outcome(
+        state=State.BROKEN if is_broken else _state(skill, first, last, level),
+        skill=skill,
+        first_loss=first,
+        last_loss=last,
+        trivial_loss=level,
+        base_rate=base,
+        accuracy=accuracy,
+        n_iterations=evidence.n_recorded,
+        is_hurt=is_hurt,
+        is_improving=_is_improving(evidence.loss),
+    )
+
+
+def _state(skill: float | None, first: Stretch, last: Stretch, level: float | None) -> State:
+    if not last.n:
+        return State.NOT_KNOWN
+    if last.mean > DIVERGED * max(first.mean, level or 0.0) and first.mean > 0:
+        return State.DIVERGED
+    if skill is None:
+        error = math.hypot(first.standard_error, last.standard_error)
+        is_flat = abs(first.mean - last.mean) <= max(0.01 * abs(first.mean), 2 * error)
+        return State.STUCK if is_flat else State.NOT_KNOWN
+    if skill < STUCK_SKILL:
+        return State.STUCK
+    return State.POOR if skill < POOR_SKILL else State.LEARNED
+
+
+def _is_improving(loss: Curve) -> bool:
+    half, quarter = tail(loss, 2 * TAIL_SHARE), tail(loss, TAIL_SHARE)
+    if not quarter.n or half.n == quarter.n:
+        return False
+    before = (half.mean * half.n - quarter.mean * quarter.n) / (half.n - quarter.n)
+    fall = head(loss, HEAD_SHARE).mean - quarter.mean
+    error = 2 * math.hypot(half.standard_error, quarter.standard_error)
+    return before - quarter.mean > max(STILL_FALLING * fall, error) and fall > 0
+
+
+def _accuracy(program: Program, replay: Replay, base: float | None) -> float | None:
+    """Accuracy at the end of the run, where it can be compared with a base rate."""
+    target = program.target
+    if base is None or target is None:
+        return None
+    is_sparse = program.loss.name == "sparse_categorical_crossentropy"
+    if not (is_sparse or target.is_one_hot or n_columns(target) == 1):
+        return None
+    curves: list[Curve] = [
+        curve
+        for i, curve in replay.evidence.metrics.items()
+        if "acc" in replay.header.series[i].tensor and replay.header.series[i].kind is Kind.METRIC
+    ]
+    ends = [tail(curve, TAIL_SHARE).mean for curve in curves if curve.n_values]
+    return ends[0] if len(ends) == 1 and math.isfinite(ends[0]) else None

@@ -1,0 +1,293 @@
+"""What was trained, as the header tells it: layers with kernels, the head, the loss, the data.
+
+Facts only; whether they are right is for the rules. A model whose structure cannot be told
+(several outputs, layers of the user's own) has fewer facts, not wrong ones.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from deeplocalize.traces.header import DataSummary, Header, Layer, Series
+from deeplocalize.traces.schema import Kind
+
+from .rules.trivial import loss_name
+
+# Layers that only set an activation, and those that change neither values nor their order.
+ACTIVATION_CLASSES = frozenset(
+    {"Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "Softmax"}
+)  # fmt: skip
+NOISE_CLASSES = frozenset(
+    {"Dropout", "SpatialDropout1D", "SpatialDropout2D", "AlphaDropout", "GaussianDropout",
+     "GaussianNoise"}
+)  # fmt: skip
+LINEAR_CLASSES = frozenset(
+    {"Flatten", "Reshape", "Permute", "Dropout", "SpatialDropout1D", "SpatialDropout2D",
+     "BatchNormalization", "AveragePooling1D", "AveragePooling2D", "GlobalAveragePooling1D",
+     "GlobalAveragePooling2D", "ZeroPadding2D", "Cropping2D", "UpSampling2D", "Activation",
+     "InputLayer", "Rescaling", "Normalization"}
+)  # fmt: skip
+KERNEL_CLASSES = frozenset(
+    {"Dense", "Conv1D", "Conv2D", "Conv3D", "SeparableConv2D", "DepthwiseConv2D",
+     "Conv2DTranspose", "EinsumDense", "LSTM", "GRU", "SimpleRNN"}
+)  # fmt: skip
+RECURRENT_CLASSES = frozenset({"LSTM", "GRU", "SimpleRNN"})
+
+_LOSS_ALIASES = {
+    "mse": "mean_squared_error",
+    "mae": "mean_absolute_error",
+    "mape": "mean_absolute_percentage_error",
+    "msle": "mean_squared_logarithmic_error",
+    "bce": "binary_crossentropy",
+    "kld": "kl_divergence",
+    "kullback_leibler_divergence": "kl_divergence",
+    "logcosh": "log_cosh",
+    "categorical_cross_entropy": "categorical_crossentropy",
+}
+
+
+@dataclass(frozen=True)
+class Loss:
+    """The loss: its name with aliases resolved (empty: not known) and what it takes."""
+
+    name: str
+    from_logits: bool = False
+
+    @property
+    def is_over_classes(self) -> bool:
+        """Whether each sample has exactly one class."""
+        return self.name in ("categorical_crossentropy", "sparse_categorical_crossentropy")
+
+    @property
+    def is_crossentropy(self) -> bool:
+        """Whether it takes the logarithm of probabilities."""
+        return self.is_over_classes or self.name in (
+            "binary_crossentropy", "binary_focal_crossentropy", "kl_divergence",
+        )  # fmt: skip
+
+    @property
+    def is_distance(self) -> bool:
+        """Whether it measures how far outputs are from targets, element by element."""
+        return self.name in _DISTANCES
+
+
+_DISTANCES = frozenset(
+    {"mean_squared_error", "mean_absolute_error", "huber", "log_cosh",
+     "mean_absolute_percentage_error", "mean_squared_logarithmic_error"}
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A trained weight of two axes or more: its layer and its series (-1: not recorded)."""
+
+    layer: int
+    weight: int
+    gradient: int
+    update: int
+    shape: tuple[int, ...]
+
+    @property
+    def fan_in(self) -> int:
+        """Elements that each output of the kernel sums over."""
+        return _product(self.shape[:-1])
+
+    @property
+    def fan_out(self) -> int:
+        """Outputs that each element takes part in."""
+        return _product(self.shape[:-2]) * self.shape[-1]
+
+
+@dataclass(frozen=True)
+class Head:
+    """The end of a network with one output.
+
+    Layers are positions in ``header.layers``. ``activation`` is the last one applied, by the
+    layer ``activated_by``; empty if not known. ``inner_activation`` is that of the weighted
+    layer itself where a layer of its own applies another. ``trailing`` are layers behind that
+    still change the values.
+    """
+
+    kernel_layer: int
+    activated_by: int
+    activation: str
+    inner_activation: str
+    n_units: int
+    output: int
+    trailing: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """A training program.
+
+    Attributes
+    ----------
+    head
+        None where there are several outputs or the end is not understood.
+    hidden
+        Weighted layers before the head, in order, with the activation that follows each
+        (empty: not known).
+    kernels
+        Every recorded kernel, in order.
+    target, inputs
+        Summaries of the only target (None: several, or none) and of all inputs.
+    """
+
+    header: Header
+    layers: tuple[int, ...]
+    loss: Loss
+    head: Head | None
+    hidden: tuple[tuple[int, str], ...]
+    kernels: tuple[Kernel, ...]
+    target: DataSummary | None
+    inputs: tuple[DataSummary, ...]
+
+    def layer(self, index: int) -> Layer:
+        """A layer by its position in the header."""
+        return self.header.layers[index]
+
+    @property
+    def is_embedding(self) -> bool:
+        """Whether inputs are tokens."""
+        return any(layer.class_name == "Embedding" for layer in self.header.layers)
+
+
+def program_of(header: Header) -> Program:
+    """The program behind a header."""
+    layers = tuple(
+        sorted(
+            (
+                i
+                for i, layer in enumerate(header.layers)
+                if layer.index >= 0 and "/" not in layer.path and layer.class_name != "InputLayer"
+            ),
+            key=lambda i: (header.layers[i].order, header.layers[i].index),
+        )
+    )
+    targets = [summary for summary in header.data if summary.role is Kind.LABEL]
+    head = _head(header, layers)
+    return Program(
+        header=header,
+        layers=layers,
+        loss=_loss(header.loss),
+        head=head,
+        hidden=_hidden(header, layers, head),
+        kernels=tuple(_kernels(header)),
+        target=targets[0] if len(targets) == 1 else None,
+        inputs=tuple(summary for summary in header.data if summary.role is Kind.INPUT),
+    )
+
+
+def activation_of(layer: Layer) -> str:
+    """Name of a layer's activation; empty if it has none that is known."""
+    return (layer.activation or "").removesuffix("_v2")
+
+
+def n_columns(summary: DataSummary) -> int:
+    """Length of the last axis of a target; 1 where it has only the batch's."""
+    return int(summary.shape[-1] or 1) if len(summary.shape) > 1 else 1
+
+
+def _loss(loss: Any) -> Loss:
+    name = loss_name(loss) or ""
+    config = loss.get("config", {}) if isinstance(loss, Mapping) else {}
+    from_logits = isinstance(config, Mapping) and config.get("from_logits") is True
+    return Loss(_LOSS_ALIASES.get(name, name), from_logits)
+
+
+def _head(header: Header, layers: Sequence[int]) -> Head | None:
+    if not layers or _n_ends(header, layers) > 1:
+        return None
+    trailing: list[int] = []
+    activation, activated_by = "", -1
+    for i in reversed(layers):
+        layer = header.layers[i]
+        if layer.class_name in NOISE_CLASSES:
+            if not activation:
+                trailing.append(i)
+        elif layer.class_name in ACTIVATION_CLASSES and not activation:
+            activation, activated_by = activation_of(layer), i
+        elif layer.class_name in KERNEL_CLASSES:
+            inner = activation_of(layer)
+            width = header.layers[i].config.get("units", header.layers[i].config.get("filters"))
+            output = _output_series(header, activated_by if activation else i)
+            return Head(
+                kernel_layer=i,
+                activated_by=activated_by if activation else i,
+                activation=activation or inner,
+                inner_activation=inner if activation else "",
+                n_units=int(width) if width else 0,
+                output=output,
+                trailing=tuple(reversed(trailing)),
+            )
+        elif layer.class_name not in ("Reshape", "Flatten"):
+            return None
+    return None
+
+
+def _n_ends(header: Header, layers: Sequence[int]) -> int:
+    taken = {name for i in layers for name in header.layers[i].inbound}
+    if not taken:
+        return 1
+    return sum(header.layers[i].name not in taken for i in layers)
+
+
+def _output_series(header: Header, layer: int) -> int:
+    for i, series in enumerate(header.series):
+        if series.layer == layer and series.kind is Kind.OUTPUT:
+            return i
+    return -1
+
+
+def _hidden(
+    header: Header, layers: Sequence[int], head: Head | None
+) -> tuple[tuple[int, str], ...]:
+    end = layers.index(head.kernel_layer) if head is not None else len(layers)
+    found: list[tuple[int, str]] = []
+    for place, i in enumerate(layers[:end]):
+        if header.layers[i].class_name in KERNEL_CLASSES:
+            found.append((i, _following_activation(header, layers[place:end])))
+    return tuple(found)
+
+
+def _following_activation(header: Header, layers: Sequence[int]) -> str:
+    """The first activation that is not linear, of a layer or behind it; empty if not known."""
+    for place, i in enumerate(layers):
+        layer = header.layers[i]
+        if place and layer.class_name in KERNEL_CLASSES:
+            break
+        name = activation_of(layer)
+        if name and name != "linear":
+            return name
+        if place and layer.class_name not in LINEAR_CLASSES:
+            return ""
+    return "linear"
+
+
+def _kernels(header: Header) -> list[Kernel]:
+    places: dict[tuple[object, ...], int] = {}
+    for i, series in enumerate(header.series):
+        places[(series.kind, series.layer, series.tensor)] = i
+    return [
+        Kernel(
+            layer=series.layer,
+            weight=i,
+            gradient=places.get((Kind.WEIGHT_GRADIENT, series.layer, series.tensor), -1),
+            update=places.get((Kind.WEIGHT_UPDATE, series.layer, series.tensor), -1),
+            shape=tuple(length or 1 for length in series.shape),
+        )
+        for i, series in enumerate(header.series)
+        if _is_kernel(series) and series.layer is not None
+    ]
+
+
+def _is_kernel(series: Series) -> bool:
+    return series.kind is Kind.WEIGHT and len(series.shape) >= 2
+
+
+def _product(lengths: Sequence[int]) -> int:
+    product = 1
+    for length in lengths:
+        product *= length
+    return product

@@ -1,0 +1,45 @@
+"""Findings of the checks: what a program shows when it is joined with what its run did."""
+
+from collections.abc import Iterable
+
+from .checks import CHECKS, Check, Facts, Sighting
+from .findings import Finding
+from .places import Place, layer_ref, place_of
+
+
+def look(facts: Facts) -> tuple[Finding, ...]:
+    """The findings of every check, those of all iterations: they hold from the first to the last."""
+    return tuple(_findings(facts))
+
+
+def _findings(facts: Facts) -> Iterable[Finding]:
+    for check in CHECKS:
+        for sighting in check.condition(facts, check.threshold):
+            yield _finding(facts, check, sighting)
+
+
+def _finding(facts: Facts, check: Check, sighting: Sighting) -> Finding:
+    n = facts.outcome.n_iterations
+    return Finding(
+        rule=check.name,
+        symptom=check.symptom,
+        severity=sighting.severity,
+        place=_place(facts, sighting),
+        onset=0,
+        last=max(n - 1, 0),
+        n_holding=n,
+        n_judged=n,
+        peak=sighting.value,
+        peak_iteration=0,
+        quantity=check.quantity,
+        statement=sighting.sentence,
+        weight=sighting.weight,
+    )
+
+
+def _place(facts: Facts, sighting: Sighting) -> Place:
+    header, series = facts.program.header, facts.series(sighting.kind, sighting.layer)
+    if series >= 0:
+        return place_of(header, series)
+    layer = None if sighting.layer is None else layer_ref(header.layers[sighting.layer])
+    return Place(layer, sighting.kind, "", 0, 0, -1)
