@@ -8,7 +8,7 @@ from .places import Place, layer_ref, place_of
 
 
 def look(facts: Facts) -> tuple[Finding, ...]:
-    """The findings of every check, those of all iterations: they hold from the first to the last."""
+    """The findings of every check; they hold from the first iteration to the last."""
     return tuple(_findings(facts))
 
 

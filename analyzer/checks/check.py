@@ -33,7 +33,13 @@ class Facts:
     @property
     def harm(self) -> Severity:
         """How severe a weakness is in this run: a notice where the run went well."""
-        return Severity.SEVERE if self.outcome.is_harmed else Severity.NOTICE
+        return self.harm_below(0.0)
+
+    def harm_below(self, skill: float) -> Severity:
+        """How severe a weakness is that shows in any run of less than the given skill."""
+        reached = self.outcome.skill
+        is_low = reached is not None and reached < skill
+        return Severity.SEVERE if self.outcome.is_harmed or is_low else Severity.NOTICE
 
 
 @dataclass(frozen=True)

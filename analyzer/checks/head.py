@@ -77,8 +77,9 @@ def _not_probabilities(facts: Facts, threshold: float) -> Iterator[Sighting]:
         return
     low, high = ends.least(head.output, "min"), ends.most(head.output, "max")
     outside = max(-low, high - 1.0, 0.0)
-    is_dead = head.activation == "relu" and high == 0
-    if outside > threshold or is_dead:
+    # What a layer of the user's own returns has to be seen; the rest is known to leave 0 to 1.
+    is_certain = bool(head.activation) and facts.outcome.is_harmed
+    if outside > threshold or is_certain:
         yield Sighting(
             Kind.OUTPUT, head.activated_by, Severity.SEVERE, 0.94, outside,
             f"goes from {low:.4g} to {high:.4g} and is taken for probabilities by "
@@ -90,11 +91,9 @@ def _squashed_twice(facts: Facts, threshold: float) -> Iterator[Sighting]:
     program, head = facts.program, facts.program.head
     if head is None or not program.loss.from_logits or head.activation not in PROBABILITIES:
         return
-    skill = facts.outcome.skill
-    is_fine = skill is not None and skill >= threshold
     yield Sighting(
-        Kind.OUTPUT, head.activated_by, Severity.NOTICE if is_fine else Severity.SEVERE, 0.93,
-        skill if skill is not None else 0.0,
+        Kind.OUTPUT, head.activated_by, facts.harm_below(threshold), 0.93,
+        facts.outcome.skill or 0.0,
         f"passes {head.activation}, and the loss takes it for logits and squashes it again",
     )  # fmt: skip
 
@@ -136,12 +135,9 @@ def _rectified_logits(facts: Facts, threshold: float) -> Iterator[Sighting]:
     if head is None or head.inner_activation not in ("relu", "relu6"):
         return
     if head.activation in PROBABILITIES:
-        severity = facts.harm
-        skill = facts.outcome.skill
-        if severity is Severity.NOTICE and skill is not None and skill < threshold:
-            severity = Severity.SEVERE
         yield Sighting(
-            Kind.OUTPUT, head.kernel_layer, severity, 0.85, skill or 0.0,
+            Kind.OUTPUT, head.kernel_layer, facts.harm_below(threshold), 0.85,
+            facts.outcome.skill or 0.0,
             f"passes {head.inner_activation} before {head.activation}: logits below 0 are lost, "
             "with their gradients",
         )  # fmt: skip
@@ -191,7 +187,8 @@ CHECKS = (
         quantity="distance of the recorded outputs from the range 0 to 1",
         statement="A cross-entropy receives values outside of 0 to 1 as probabilities.",
         reason="The logarithm of such values is clipped: gradients vanish or point anywhere.",
-        source="recorded values; a thousandth allows for reduced precision",
+        source="recorded values, a thousandth allows for reduced precision; in a run that went "
+        "badly also any activation that is not made for probabilities",
         false_alarms="none known: a loss with from_logits=True is left out",
     ),
     Check(

@@ -1,7 +1,6 @@
 """Checks of the layers between input and output."""
 
 from collections.abc import Iterator
-from itertools import pairwise
 
 from deeplocalize.traces.schema import Kind
 
@@ -10,6 +9,9 @@ from ..rules.rule import Severity, Symptom
 from .check import Check, Facts, Sighting
 
 SQUASHING = frozenset({"sigmoid", "tanh", "hard_sigmoid", "softsign", "hard_tanh"})
+
+FINE_SKILL = 0.8
+"""Skill above which a weakness of the layers did no harm."""
 
 
 def _no_nonlinearity(facts: Facts, threshold: float) -> Iterator[Sighting]:
@@ -22,7 +24,7 @@ def _no_nonlinearity(facts: Facts, threshold: float) -> Iterator[Sighting]:
     if len(linear) < threshold or program.head is None or len(linear) != len(program.hidden):
         return
     yield Sighting(
-        Kind.OUTPUT, linear[0], facts.harm, 0.72, float(len(linear)),
+        Kind.OUTPUT, linear[0], facts.harm_below(FINE_SKILL), 0.72, float(len(linear)),
         "is linear, as are all layers up to the output: together they are one linear layer",
     )  # fmt: skip
 
@@ -30,7 +32,7 @@ def _no_nonlinearity(facts: Facts, threshold: float) -> Iterator[Sighting]:
 def _stacked_squashing(facts: Facts, threshold: float) -> Iterator[Sighting]:
     program, ends = facts.program, facts.ends
     squashing = [i for i, activation in program.hidden if activation in SQUASHING]
-    if len(squashing) < 2 or not facts.outcome.is_harmed:
+    if len(squashing) < 2 or facts.harm_below(FINE_SKILL) is Severity.NOTICE:
         return
     gradients = [
         (kernel.layer, ends.early(kernel.gradient, "rms"))
@@ -50,10 +52,8 @@ def _stacked_squashing(facts: Facts, threshold: float) -> Iterator[Sighting]:
 def _softmax_inside(facts: Facts, threshold: float) -> Iterator[Sighting]:
     for i, activation in facts.program.hidden:
         if activation == "softmax":
-            skill = facts.outcome.skill
-            is_fine = skill is not None and skill >= threshold
             yield Sighting(
-                Kind.OUTPUT, i, Severity.NOTICE if is_fine else Severity.SEVERE, 0.85, skill or 0.0,
+                Kind.OUTPUT, i, facts.harm_below(threshold), 0.85, facts.outcome.skill or 0.0,
                 "passes softmax within the network: its units share a total of 1",
             )  # fmt: skip
 
@@ -91,10 +91,8 @@ def _heavy_noise(facts: Facts, threshold: float) -> Iterator[Sighting]:
         layer = program.layer(i)
         rate = float(layer.config.get("rate") or 0.0)
         if layer.class_name in NOISE_CLASSES and rate >= threshold and i not in trailing:
-            skill = facts.outcome.skill
-            is_fine = skill is not None and skill >= 0.8
             yield Sighting(
-                Kind.OUTPUT, i, Severity.NOTICE if is_fine else Severity.SEVERE, 0.85, rate,
+                Kind.OUTPUT, i, facts.harm_below(FINE_SKILL), 0.85, rate,
                 f"drops {rate:g} of what it receives",
             )  # fmt: skip
 
@@ -114,18 +112,14 @@ def _crushed(facts: Facts, threshold: float) -> Iterator[Sighting]:
             return
 
 
-def consecutive(values: tuple[int, ...]) -> bool:
-    """Whether each number is one more than the one before."""
-    return all(b == a + 1 for a, b in pairwise(values))
-
-
 CHECKS = (
     Check(
         name="no nonlinearity", symptom=Symptom.NO_NONLINEARITY, condition=_no_nonlinearity,
         threshold=1, quantity="hidden layers without an activation",
         statement="Every hidden layer is linear.",
         reason="Linear layers in a row compute no more than one of them.",
-        source="exact; a notice where the run went well, for some problems are linear",
+        source="exact; a notice where the run came eight tenths of the way, for some problems are "
+        "linear",
         false_alarms="a linear autoencoder that fails for another reason",
     ),
     Check(
@@ -166,8 +160,8 @@ CHECKS = (
         threshold=0.9, quantity="rate of the dropout",
         statement="A dropout leaves a tenth or less.",
         reason="Hardly any unit is trained in a step, and what is left is scaled up tenfold.",
-        source="rates of 0.2 to 0.5 are usual (Srivastava et al. 2014); a notice where the run came "
-        "eight tenths of the way",
+        source="rates of 0.2 to 0.5 are usual (Srivastava et al. 2014); a notice where the run "
+        "came eight tenths of the way",
         false_alarms="very wide layers; a run that fails for another reason",
     ),
     Check(

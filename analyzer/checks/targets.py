@@ -124,7 +124,7 @@ def _not_scaled(facts: Facts, threshold: float) -> Iterator[Sighting]:
     known, loss = _known(facts), facts.program.loss
     if known is None or not loss.is_distance:
         return
-    target, low, high = known
+    target = known[0]
     size = max(abs(target.mean or 0.0), target.std or 0.0)
     if size > threshold and (target.n_distinct or MAX_CLASSES) > 2:
         yield Sighting(

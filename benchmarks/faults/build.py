@@ -55,6 +55,7 @@ class Residual(keras.layers.Layer):
         self.inner = [made(layer) for layer in layers]
 
     def call(self, x: Any, training: bool = False) -> Any:
+        """What the layer returns."""
         y = x
         for layer in self.inner:
             y = layer(y, training=training) if "Normalization" in type(layer).__name__ else layer(y)
@@ -73,6 +74,7 @@ class SelfAttention(keras.layers.Layer):
         self.second_norm = keras.layers.LayerNormalization()
 
     def call(self, x: Any) -> Any:
+        """What the layer returns."""
         x = self.first_norm(x + self.attention(x, x))
         return self.second_norm(x + self.narrow(self.wide(x)))
 
@@ -87,6 +89,7 @@ class TokensAndPlaces(keras.layers.Layer):
         self.length = length
 
     def call(self, x: Any) -> Any:
+        """What the layer returns."""
         return self.tokens(x) + self.places(ops.arange(self.length))
 
 
@@ -109,6 +112,7 @@ class Operation(keras.layers.Layer):
         self.function = OPERATIONS[function]
 
     def call(self, x: Any) -> Any:
+        """What the layer returns."""
         return self.function(x)
 
 

@@ -343,8 +343,6 @@ OPERATORS: tuple[Operator, ...] = (
     Operator("categorical_for_one_column", loss(
         "categorical_crossentropy", "activation_loss_mismatch", "output_shape"),
         ("mlp_binary", "breast_cancer"), output),
-    Operator("squared_error_for_class_numbers", loss("mse", "label_encoding", "output_activation"),
-             ("mlp_sparse", "cnn_digits"), output),
     Operator("crossentropy_for_values", loss(
         "binary_crossentropy", "activation_loss_mismatch"),
         ("mlp_regression", "gru_forecast", "mlp_houses"), output),

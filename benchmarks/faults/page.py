@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import pairwise
 
 from .judge import HARM, LEAST_SKILL, Opinion, Trial, is_right, names_cause, rank
 from .program import Group, Part
@@ -158,7 +159,7 @@ def _reliability(run: Sequence[Trial], said: Mapping[str, Opinion]) -> str:
             for t in run
             if choice(t) and said[t.case.name].is_alarm and said[t.case.name].guesses
         ]  # fmt: skip
-        for low, high in zip(BINS, BINS[1:], strict=False):
+        for low, high in pairwise(BINS):
             inside = [(c, right) for c, right in firsts if low <= c < high]
             if inside:
                 mean = sum(c for c, _ in inside) / len(inside)
@@ -195,9 +196,10 @@ def _known(run: Iterable[Trial], said: Mapping[str, Opinion]) -> str:
 def _times(run: Sequence[Trial], said: Mapping[str, Opinion]) -> str:
     seconds = sorted(said[trial.case.name].seconds for trial in run)
     iterations = sum(trial.training.n_iterations for trial in run)
+    median = seconds[len(seconds) // 2]
     return (
-        f"{len(run)} traces of {iterations} iterations in all; median {seconds[len(seconds) // 2]:.2f}"
-        f" s a trace, longest {seconds[-1]:.2f} s."
+        f"{len(run)} traces of {iterations} iterations in all; median {median:.2f} s a trace, "
+        f"longest {seconds[-1]:.2f} s."
     )
 
 
