@@ -58,11 +58,10 @@ def opened(page: Page, run: FakeRun, tmp_path: Path) -> Page:
     return page.open(path)
 
 
-@pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize("is_dark", [False, True])
+@pytest.mark.parametrize(("width", "is_dark"), [(1280, False), (390, True)])
 @pytest.mark.parametrize("run", [broken(), FakeRun(), FakeRun(1)], ids=["faulty", "healthy", "one"])
 def test_it_renders_without_a_console_message_or_sideways_scrolling(
-    page: Page, tmp_path: Path, run: FakeRun, is_dark: bool, width: int
+    page: Page, tmp_path: Path, run: FakeRun, width: int, is_dark: bool
 ) -> None:
     page.resize(width, 900, is_dark)
     opened(page, run, tmp_path)

@@ -275,5 +275,8 @@
     const { kind } = facts.series[facts.shown];
     chooseKind(facts.kinds.some(one => one.kind === kind) ? kind : (facts.kinds.find(one => one.kind === "output") ?? facts.kinds[0]).kind);
   }
+  // For tests: the plots have been laid out and painted.
+  const frame = () => new Promise(resolve => requestAnimationFrame(resolve));
+  for (let i = 0; i < 3; i++) await frame();
   document.documentElement.dataset.ready = "yes";
 })();
