@@ -80,6 +80,12 @@ class Outcome:
         return self.is_hurt or self.has_failed or self.state is State.POOR
 
     @property
+    def is_far(self) -> bool:
+        """Whether the loss itself came less than half of the way."""
+        level = self.trivial_loss
+        return bool(level) and self.last_loss.mean > (1 - POOR_SKILL) * (level or 0.0)
+
+    @property
     def starts_too_high(self) -> bool:
         """Whether the loss began ten times above what always predicting the same costs."""
         level = self.trivial_loss

@@ -7,6 +7,7 @@ that name the same cause in the same place are merged, and only a handful is kep
 from collections.abc import Callable, Iterable
 
 from . import breakage, design, learning, stillness
+from .calibration import believable
 from .cause import Case, Cause, Suspect, Target
 
 MAX_SUSPECTS = 5
@@ -19,22 +20,28 @@ INFERENCES: tuple[Callable[[Case], Iterable[Suspect]], ...] = (
 )
 
 
+# Causes that say the same about one layer: what is wrong is how output and loss fit together.
+_EQUIVALENT = {Cause.ACTIVATION_LOSS_MISMATCH: Cause.OUTPUT_ACTIVATION}
+
+
 def infer(case: Case) -> tuple[Suspect, ...]:
     """The suspects of a case, most likely first; `Cause.UNKNOWN` where nothing fits."""
     merged: dict[tuple[object, ...], Suspect] = {}
     for inference in INFERENCES:
         for suspect in inference(case):
-            key = (suspect.cause, suspect.target, suspect.layer)
+            cause = _EQUIVALENT.get(suspect.cause, suspect.cause)
+            key = (cause, suspect.target, suspect.layer)
             merged[key] = _merged(merged[key], suspect) if key in merged else suspect
     known = [suspect for suspect in merged.values() if suspect.cause is not Cause.UNKNOWN]
     candidates = known or list(merged.values()) or [_unknown(case)]
-    return tuple(sorted(candidates, key=lambda s: -s.confidence)[:MAX_SUSPECTS])
+    ranked = sorted(candidates, key=lambda suspect: -suspect.confidence)[:MAX_SUSPECTS]
+    return tuple(believable(ranked))
 
 
 def _merged(a: Suspect, b: Suspect) -> Suspect:
     better = a if a.confidence >= b.confidence else b
     return Suspect(
-        cause=a.cause,
+        cause=better.cause,
         target=a.target,
         layer=a.layer,
         confidence=better.confidence,

@@ -63,7 +63,7 @@ def _large(facts: Facts, threshold: float) -> Iterator[Sighting]:
 
 def _small(facts: Facts, threshold: float) -> Iterator[Sighting]:
     outcome = facts.outcome
-    if outcome.state not in (State.STUCK, State.POOR):
+    if outcome.state not in (State.STUCK, State.POOR) and not outcome.is_far:
         return
     ratios = [(_ratio(facts, kernel), kernel) for kernel in _kernels(facts)]
     ratios = [(ratio, kernel) for ratio, kernel in ratios if math.isfinite(ratio) and ratio > 0]

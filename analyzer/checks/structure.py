@@ -60,7 +60,7 @@ def _softmax_inside(facts: Facts, threshold: float) -> Iterator[Sighting]:
 
 def _narrow(facts: Facts, threshold: float) -> Iterator[Sighting]:
     program = facts.program
-    if program.head is None or not facts.outcome.is_harmed:
+    if program.head is None or facts.harm_below(FINE_SKILL) is Severity.NOTICE:
         return
     for i, _ in program.hidden:
         config = program.layer(i).config
@@ -144,7 +144,7 @@ CHECKS = (
         threshold=1, quantity="units",
         statement="A hidden layer has one unit, and the network several outputs.",
         reason="Everything that the network knows about a sample passes through one number.",
-        source="exact; only where the run came less than half of the way",
+        source="exact; only where the run came less than eight tenths of the way",
         false_alarms="a run that fails for another reason",
     ),
     Check(

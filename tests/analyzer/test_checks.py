@@ -44,6 +44,10 @@ def network(
     return replace(HEADER, layers=layers, loss=loss, data=(target,))
 
 
+def late(rate: float) -> Layer:
+    return Layer(3, "late", "late", "Dropout", 3, config={"rate": rate}, inbound=("fc2",))
+
+
 def well(header: Header) -> FakeRun:
     """A run that learns."""
     run = FakeRun(N, header)
@@ -93,8 +97,8 @@ CERTAIN: dict[Symptom, tuple[Header, Header]] = {
         network("sigmoid", 1, "binary_crossentropy", BINARY),
     ),
     Symptom.NOISE_AFTER_OUTPUT: (
-        network(extra=(Layer(3, "late", "late", "Dropout", 3, config={"rate": 0.5}, inbound=("fc2",)),)),
-        network(extra=(Layer(3, "late", "late", "Dropout", 3, config={"rate": 0.0}, inbound=("fc2",)),)),
+        network(extra=(late(0.5),)),
+        network(extra=(late(0.0),)),
     ),
 }  # fmt: skip
 
