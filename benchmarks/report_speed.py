@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -93,18 +94,35 @@ def write(path: Path, n_iterations: int, n_layers: int) -> None:
     writer.close()
 
 
+@dataclass(frozen=True)
+class Clock:
+    """The time of the wall, and of the processor, which a busy machine does not lengthen."""
+
+    wall_s: float
+    cpu_s: float
+
+    @staticmethod
+    def now() -> "Clock":
+        """Both clocks."""
+        return Clock(time.perf_counter(), time.process_time())
+
+    def since(self, earlier: "Clock") -> str:
+        """What has passed."""
+        return f"{self.wall_s - earlier.wall_s:.1f} s ({self.cpu_s - earlier.cpu_s:.1f} s of CPU)"
+
+
 def measure(path: Path) -> None:
     """Report on a trace in this process and print what it took."""
     with open_trace(path) as trace:
-        began_s = time.perf_counter()
+        began = Clock.now()
         diagnosis = analyze(trace)
-        analysed_s = time.perf_counter()
+        analysed = Clock.now()
         page = html.render(diagnosis, trace.reader)
-        rendered_s = time.perf_counter()
+        rendered = Clock.now()
         peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         print(
             f"{trace.n_iterations} iterations x {len(trace.header.series)} series: "
-            f"analysis {analysed_s - began_s:.1f} s, HTML {rendered_s - analysed_s:.1f} s, "
+            f"analysis {analysed.since(began)}, HTML {rendered.since(analysed)}, "
             f"peak {peak_mib:.0f} MiB, report {len(page.encode()) / 1e6:.2f} MB"
         )
 

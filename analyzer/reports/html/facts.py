@@ -186,7 +186,7 @@ def configuration(header: Header) -> list[tuple[str, str]]:
     """How the run was set up, as names and values."""
     versions = ", ".join(f"{name} {version}" for name, version in header.versions.items())
     pairs = [
-        ("model", f"{header.model_name} ({header.model_class})"),
+        ("model", f"{header.model_name} {header.model_class}".strip()),
         ("loss", setting_text(header.loss)),
         ("optimizer", setting_text(header.optimizer)),
         ("metrics", ", ".join(header.metrics)),
