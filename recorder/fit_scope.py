@@ -1,16 +1,28 @@
 """Notice how a ``fit`` ends that Keras's callbacks do not hear about.
 
-Keras calls ``on_train_end`` only when all goes well. An exception leaves ``fit`` through the
-batch iterator's context manager, or at the latest takes the list of callbacks, which only
-``fit`` holds, with it. Both are reached through the frame of the running ``fit``.
+Keras calls ``on_train_end`` only when all goes well. An exception comes from the batch iterator
+or from one of the callbacks, or at the latest takes the list of callbacks, which only ``fit``
+holds, with it. Both are reached through the frame of the running ``fit``.
 """
 
 import contextlib
+import functools
 import sys
 import weakref
 from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
+
+_HOOKS = (
+    "on_epoch_begin",
+    "on_epoch_end",
+    "on_train_batch_begin",
+    "on_train_batch_end",
+    "on_test_begin",
+    "on_test_batch_begin",
+    "on_test_batch_end",
+    "on_test_end",
+)
 
 
 def watch_fit(
@@ -32,6 +44,7 @@ def watch_fit(
         _watch_iterator(iterator, on_exception)
     callbacks = variables.get("callbacks")
     if callbacks is not None:
+        _watch_callbacks(callbacks, on_exception)
         with contextlib.suppress(TypeError):  # a plain list cannot be referred to weakly
             weakref.finalize(callbacks, on_gone).atexit = False
 
@@ -49,6 +62,24 @@ def _watch_iterator(iterator: Any, on_exception: Callable[[BaseException], None]
             raise
 
     iterator.catch_stop_iteration = catch_stop_iteration
+
+
+def _watch_callbacks(callbacks: Any, on_exception: Callable[[BaseException], None]) -> None:
+    def watched(hook: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(hook)
+        def call(*args: Any, **kwargs: Any) -> None:
+            try:
+                hook(*args, **kwargs)
+            except BaseException as error:
+                on_exception(error)
+                raise
+
+        return call
+
+    for name in _HOOKS:
+        vars(callbacks).pop(name, None)  # of an earlier fit with a list of the user's own
+        with contextlib.suppress(AttributeError):  # not Keras's list
+            setattr(callbacks, name, watched(getattr(callbacks, name)))
 
 
 def _fit_frame(model: Any) -> FrameType | None:

@@ -41,6 +41,23 @@ def backend_of(model: Any) -> Backend:
         from . import numpynet
 
         return numpynet
-    from . import tensorflow
+    import keras
 
-    return tensorflow
+    match keras.backend.backend():
+        case "tensorflow":
+            from . import tensorflow
+
+            return tensorflow
+        case "jax":
+            from . import jax
+
+            return jax
+        case "torch":
+            from . import torch
+
+            return torch
+        case name:
+            raise NotImplementedError(
+                f"there is no recorder for Keras on {name!r} yet; "
+                "it records on 'tensorflow', 'jax' and 'torch'"
+            )

@@ -9,7 +9,7 @@ import contextlib
 import functools
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -19,7 +19,7 @@ from keras.src.optimizers.base_optimizer import BaseOptimizer
 from deeplocalize.traces.header import Unrecorded
 from deeplocalize.traces.schema import Kind
 
-from ..keras_model import PlacedLayer, own_weights
+from ..keras_model import PlacedLayer, activation_name, own_weights
 from .step_tensors import Rank, StepTensors, is_floating, named_leaves
 
 _CALL_KINDS = (
@@ -62,6 +62,12 @@ class KerasPatches:
         The step's data: layers that merely pass it on have no output of their own.
     """
 
+    derives_by_logits = False
+    """Whether Keras takes cross-entropy from what enters a softmax or sigmoid on this framework."""
+
+    update_method = "apply"
+    """The method of an optimizer that receives the gradients."""
+
     def __init__(
         self, model: Any, placed: Sequence[PlacedLayer], tensors: StepTensors, batch: Any
     ) -> None:
@@ -78,6 +84,7 @@ class KerasPatches:
         self._first_sequence: dict[int, int] = {}
         self._n_gradient_calls = 0
         self._inner_layers: set[int] = set()
+        self._predicting: set[int] = set()
 
     def leave_out_inner_calls(self) -> None:
         """Note the layers that were called out of reach, and drop what was seen of them."""
@@ -100,8 +107,8 @@ class KerasPatches:
                     wrap = functools.partial(self._activation, self._index[id(place.layer)])
                     stack.enter_context(overridden(place.layer, "activation", wrap))
             for optimizer in _optimizers(self._model):
-                wrap = functools.partial(self._apply, optimizer)
-                stack.enter_context(overridden(optimizer, "apply", wrap))
+                wrap = functools.partial(getattr(self, f"_{self.update_method}"), optimizer)
+                stack.enter_context(overridden(optimizer, self.update_method, wrap))
             yield
 
     # ---- what a framework may say differently -------------------------------------------------
@@ -120,6 +127,10 @@ class KerasPatches:
         Returns what the step goes on with in place of the output: the same values.
         """
         return output.value
+
+    def _within_step(self, value: Any) -> Any:
+        """The same values as the step itself knows them; None where it does not."""
+        return value
 
     def _end_backward(self) -> None:
         """Hand over the gradients of the backward pass that has just ended."""
@@ -155,6 +166,7 @@ class KerasPatches:
         return keras.tree.map_structure(lambda leaf: followed.get(id(leaf), leaf), outputs)
 
     def _activation(self, index: int, original: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(original)
         def activation(x: Any, *args: Any, **kwargs: Any) -> Any:
             with self._tensors.noting_failure():
                 if self._is_outermost():
@@ -180,43 +192,53 @@ class KerasPatches:
         output = Output(kind, layer, call, name, self._n_sequence, value, depends)
         self._n_sequence += 1
         self._first_sequence.setdefault(layer, output.sequence)
-        if known is not None:
-            # An activation that passes on what it gets, whose gradient is followed already.
-            self._stash_output(output)
-            return value
-        followed = self._follow(output)
-        self._outputs[id(followed)] = output
-        self._stash_output(output)
-        return followed
-
-    def _stash_output(self, output: Output) -> None:
-        self._tensors.add(
-            output.kind,
-            output.layer,
-            output.tensor,
-            (Rank.FORWARD, output.sequence),
-            output.value,
-            call=output.call,
-        )
+        if known is None:  # else an activation that passes on what it gets, and is followed
+            value = self._follow(output)
+            self._outputs[id(value)] = replace(output, value=value)
+        seen = self._within_step(value)
+        if seen is None:
+            self._inner_layers.add(layer)
+        else:
+            order = (Rank.FORWARD, output.sequence)
+            self._tensors.add(kind, layer, name, order, seen, call=call)
+        return value
 
     def _compute_loss(self, original: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(original)
         def compute_loss(*args: Any, **kwargs: Any) -> Any:
             loss = original(*args, **kwargs)
-            if self._is_outermost() and isinstance(loss, self._tensors.tensor_types):
-                self._tensors.loss = loss
+            with self._tensors.noting_failure():
+                if self._is_outermost() and isinstance(loss, self._tensors.tensor_types):
+                    self._note_predictions(keras.tree.flatten((args, kwargs)))
+                    loss = self._stash_loss(loss)
             return loss
 
         return compute_loss
+
+    def _note_predictions(self, values: Sequence[Any]) -> None:
+        """Which layers ended in a probability that the loss was computed from."""
+        known = (self._outputs.get(id(value)) for value in values)
+        layers = {output.layer for output in known if output is not None}
+        self._predicting |= {
+            i for i in layers if activation_name(self._placed[i].layer) in ("softmax", "sigmoid")
+        }
+
+    def _stash_loss(self, loss: Any) -> Any:
+        """Stash the loss; what the step goes on with in its place."""
+        self._tensors.loss = loss
+        return loss
 
     # ---- backward ---------------------------------------------------------------------------
 
     def _add_output_gradients(self, asked: Sequence[Output], found: Sequence[Any]) -> None:
         """Stash the gradients of one backward pass; None where there is none."""
+        # A preactivation's gradient is the same backward step seen twice, except where other
+        # frameworks have nothing else: logits are what can be compared between them.
+        both = set() if self.derives_by_logits else self._predicting
         has_gradient = {
             (o.layer, o.call)
             for o, g in zip(asked, found, strict=True)
-            if g is not None and o.kind == Kind.OUTPUT
+            if g is not None and o.kind == Kind.OUTPUT and o.layer not in both
         }
         turn = self._n_gradient_calls
         self._n_gradient_calls += 1
@@ -226,7 +248,7 @@ class KerasPatches:
             kind = Kind.OUTPUT_GRADIENT
             if output.kind == Kind.PREACTIVATION:
                 if (output.layer, output.call) in has_gradient:
-                    continue  # the same backward step, seen twice
+                    continue
                 kind = Kind.PREACTIVATION_GRADIENT
             name = output.tensor if not turn else f"{output.tensor}@{turn}"
             order = (Rank.BACKWARD, turn, -output.sequence)

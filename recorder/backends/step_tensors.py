@@ -94,7 +94,9 @@ def tap_batch(tensors: StepTensors, data: Any) -> None:
 def tap_metrics(tensors: StepTensors, logs: Any) -> None:
     """Stash the scalars that the step reports."""
     if isinstance(logs, dict):
-        for i, (name, value) in enumerate(logs.items()):
+        # JAX hands back dictionaries sorted: the loss first, as Keras lists it elsewhere.
+        for i, name in enumerate(sorted(logs, key=lambda name: (name != "loss", str(name)))):
+            value = logs[name]
             is_tensor = isinstance(value, tensors.tensor_types)
             if is_tensor and is_numeric(value) and len(value.shape) == 0:
                 tensors.add(Kind.METRIC, None, str(name), (Rank.METRIC, i), value)

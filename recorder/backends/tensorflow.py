@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -20,19 +19,13 @@ from ..keras_model import PlacedLayer, describe_model, placed_layers
 from ..session import Session
 from ..step_values import StepValues
 from . import Detach, OnLeft
+from .closed_step import RunningLoss, tap_hyperparameters, unrecorded
 from .step_tensors import StepTensors, Tapped, tap_batch, tap_loss, tap_metrics
 from .tensorflow_graph import reason_not_to_observe
 from .tensorflow_tap import StepTap, new_tensors
 from .train_function import take_over
 
 _XLA_REASON = "it lives inside the step that XLA compiles, where observing changes the run"
-_XLA_KINDS = (
-    Kind.PREACTIVATION,
-    Kind.OUTPUT,
-    Kind.OUTPUT_GRADIENT,
-    Kind.PREACTIVATION_GRADIENT,
-    Kind.WEIGHT_GRADIENT,
-)
 
 
 def describe(model: Any) -> Header:
@@ -99,28 +92,15 @@ def _run_outside(
     with tensors.noting_failure():
         tap_batch(tensors, data)
     before = tap.read_weights(tensors)
-    tracker = getattr(model, "_loss_tracker", None)
-    sums = _loss_sums(tracker)
+    running = RunningLoss(model)
     logs = compiled(data)
     with tensors.noting_failure():
         tap_metrics(tensors, logs)
-        if sums is not None:
-            total, count = _loss_sums(tracker) or sums
-            # The mean over this batch, from the running sums: rounded, but as finite as the loss.
-            tap_loss(tensors, (total - sums[0]) / (count - sums[1]))
+        tap_loss(tensors, running.of_this_batch())
         tap.tap_weights(tensors, before)
-        optimizer = model.optimizer
-        if optimizer is not None and isinstance(optimizer.learning_rate, keras.Variable):
-            tensors.learning_rate = tf.cast(optimizer.learning_rate, tf.float32)
-        tensors.missed += [Unrecorded(kind, None, _XLA_REASON) for kind in _XLA_KINDS]
+        tap_hyperparameters(tensors, model)
+        tensors.missed += unrecorded(_XLA_REASON)
     return logs, tensors
-
-
-def _loss_sums(tracker: Any) -> tuple[tf.Tensor, tf.Tensor] | None:
-    try:
-        return tracker.total._value.read_value(), tracker.count._value.read_value()
-    except AttributeError:
-        return None
 
 
 def _emit(tensors: StepTensors, session: Session) -> None:
@@ -128,6 +108,12 @@ def _emit(tensors: StepTensors, session: Session) -> None:
     if tensors.failure is not None:
         session.failed(tensors.failure)
         return
+    replicas = tf.distribute.get_replica_context()
+    if replicas is not None and replicas.num_replicas_in_sync > 1:
+        if tf.get_static_value(replicas.replica_id_in_sync_group) != 0:
+            return
+        reason = f"of {replicas.num_replicas_in_sync} replicas, only the first is recorded"
+        tensors.missed += [Unrecorded(Kind.INPUT, None, reason)]
     with tensors.noting_failure():
         _emit_tensors(tensors, session)
     if tensors.failure is not None:

@@ -19,6 +19,8 @@ from .step_tensors import StepTensors
 class StepPatches(KerasPatches):
     """The same with the gradient tape patched too."""
 
+    derives_by_logits = True
+
     def __init__(
         self, model: Any, placed: Sequence[PlacedLayer], tensors: StepTensors, batch: Any
     ) -> None:

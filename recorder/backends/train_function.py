@@ -21,13 +21,8 @@ def take_over(model: Any, tapped: TrainFunction, session: Session, on_left: OnLe
             # Left behind by a fit that ended in an exception nobody told us of.
             detach()
             return original(*args)
-        try:
-            return tapped(*args)
-        except (StopIteration, GeneratorExit):
-            raise
-        except BaseException as error:
-            on_left(error)
-            raise
+        # Exceptions are not judged here: by some of them Keras learns that an epoch is over.
+        return tapped(*args)
 
     def detach() -> None:
         if model.train_function is train_function:

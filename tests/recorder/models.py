@@ -6,7 +6,6 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 from keras import layers
 from numpy.typing import NDArray
 
@@ -104,6 +103,16 @@ def batch_normalization() -> Any:
     )
 
 
+def plain_normalization() -> Any:
+    return stack(
+        layers.Dense(8),
+        layers.BatchNormalization(),
+        layers.ReLU(),
+        layers.Dropout(0.0),
+        layers.Dense(CLASSES, activity_regularizer="l2", kernel_regularizer="l2"),
+    )
+
+
 def mixed_precision() -> Any:
     return stack(
         layers.Dense(8, activation="relu"),
@@ -145,12 +154,16 @@ def bidirectional() -> Any:
     )
 
 
-def attention() -> Any:
+def plain_attention() -> Any:
+    return attention(dropout=0.0)
+
+
+def attention(dropout: float = 0.1) -> Any:
     x = i = layers.Input((LENGTH,))
     x = layers.Embedding(TOKENS, 16)(x)
     for _ in range(2):
         h = layers.LayerNormalization()(x)
-        x = layers.Add()([x, layers.MultiHeadAttention(2, 8, dropout=0.1)(h, h)])
+        x = layers.Add()([x, layers.MultiHeadAttention(2, 8, dropout=dropout)(h, h)])
         h = layers.Dense(32, activation="gelu")(layers.LayerNormalization()(x))
         x = layers.Add()([x, layers.Dense(16)(h)])
     return keras.Model(i, layers.Dense(CLASSES)(layers.GlobalAveragePooling1D()(x)))
@@ -169,6 +182,8 @@ def frozen() -> Any:
 
 
 def noisy_lambda() -> Any:
+    import tensorflow as tf
+
     noise = layers.Lambda(lambda x: x + tf.random.normal(tf.shape(x), stddev=0.1))
     return stack(noise, layers.Dense(8, activation="relu"), noise, layers.Dense(CLASSES))
 
@@ -189,6 +204,8 @@ class Subclassed(keras.Model):
 
 class CustomStep(Subclassed):
     def train_step(self, data: Any) -> Any:
+        import tensorflow as tf
+
         x, y = data[:2]
         with tf.GradientTape() as tape:
             loss = self.compute_loss(x=x, y=y, y_pred=self(x, training=True))
@@ -206,11 +223,13 @@ CASES: dict[str, Case] = {
     "residual": Case(residual, IMAGES),
     "dense_residual": Case(dense_residual, VECTORS),
     "batch_normalization": Case(batch_normalization, VECTORS),
+    "plain_normalization": Case(plain_normalization, VECTORS),
     "nested": Case(nested, VECTORS),
     "shared": Case(shared, VECTORS),
     "recurrent": Case(recurrent, SENTENCES),
     "bidirectional": Case(bidirectional, SENTENCES),
     "attention": Case(attention, SENTENCES),
+    "plain_attention": Case(plain_attention, SENTENCES),
     "two_outputs": Case(
         two_outputs,
         VECTORS,

@@ -1,0 +1,56 @@
+"""A step that a compiler has closed: what can be told of it from outside."""
+
+from typing import Any
+
+import keras
+
+from deeplocalize.traces.header import Unrecorded
+from deeplocalize.traces.schema import Kind
+
+from .step_tensors import StepTensors
+
+_INNER_KINDS = (
+    Kind.PREACTIVATION,
+    Kind.OUTPUT,
+    Kind.OUTPUT_GRADIENT,
+    Kind.PREACTIVATION_GRADIENT,
+    Kind.WEIGHT_GRADIENT,
+)
+
+
+def unrecorded(reason: str) -> list[Unrecorded]:
+    """What lies within the step, said to be missing."""
+    return [Unrecorded(kind, None, reason) for kind in _INNER_KINDS]
+
+
+class RunningLoss:
+    """The loss of one batch, from Keras's running sums before and after it.
+
+    It is rounded, but as finite as the loss.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self._tracker = getattr(model, "_loss_tracker", None)
+        self._before = self._sums()
+
+    def of_this_batch(self) -> Any:
+        """The mean over the batch; None where Keras keeps no such sums."""
+        after = self._sums()
+        if after is None or self._before is None:
+            return None
+        return (after[0] - self._before[0]) / (after[1] - self._before[1])
+
+    def _sums(self) -> tuple[Any, Any] | None:
+        total = getattr(self._tracker, "total", None)
+        count = getattr(self._tracker, "count", None)
+        if total is None or count is None:
+            return None
+        # Plus nothing: a value of its own, which does not change with the variable.
+        return total + 0.0, count + 0.0
+
+
+def tap_hyperparameters(tensors: StepTensors, model: Any) -> None:
+    """Note the optimizer's learning rate where it is a number in a variable."""
+    optimizer = model.optimizer
+    if optimizer is not None and isinstance(optimizer.learning_rate, keras.Variable):
+        tensors.learning_rate = keras.ops.cast(optimizer.learning_rate, "float32")
