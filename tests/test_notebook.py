@@ -3,14 +3,22 @@
 from pathlib import Path
 
 import nbformat
+import pytest
 from nbclient import NotebookClient
 
 NOTEBOOK = Path(__file__).parents[1] / "examples" / "post_mortem.ipynb"
 TIMEOUT_S = 300
 
 
-def test_the_post_mortem_tells_its_story(tmp_path: Path) -> None:
-    notebook = nbformat.read(NOTEBOOK, as_version=4)
+@pytest.fixture
+def notebook() -> nbformat.NotebookNode:
+    read: nbformat.NotebookNode = nbformat.read(  # type: ignore[no-untyped-call]  # as its author
+        NOTEBOOK, as_version=4
+    )
+    return read
+
+
+def test_the_post_mortem_tells_its_story(tmp_path: Path, notebook: nbformat.NotebookNode) -> None:
     folder = {"metadata": {"path": str(tmp_path)}}
     NotebookClient(notebook, timeout=TIMEOUT_S, kernel_name="python3", resources=folder).execute()
     told = "".join(
@@ -34,6 +42,5 @@ def test_the_post_mortem_tells_its_story(tmp_path: Path) -> None:
     assert len(drawn) == 3
 
 
-def test_it_is_stored_without_outputs() -> None:
-    notebook = nbformat.read(NOTEBOOK, as_version=4)
+def test_it_is_stored_without_outputs(notebook: nbformat.NotebookNode) -> None:
     assert not any(cell.get("outputs") for cell in notebook.cells)

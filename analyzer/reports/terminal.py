@@ -24,6 +24,7 @@ from ..verdict import Verdict
 from .style import PLAIN, Style
 
 WIDTH = 80
+MAX_EVIDENCE = 4
 MAX_MISSING = 5
 MAX_NOTES = 3
 
@@ -54,7 +55,7 @@ def _parts(diagnosis: Diagnosis, is_verbose: bool) -> Iterable[RenderableType]:
     yield _text(conclude(diagnosis), _STYLES[diagnosis.verdict])
     if diagnosis.first_fault is not None:
         yield from _fault_parts(diagnosis.first_fault)
-        yield from _section("Suspects", _suspects(diagnosis.suspects))
+        yield from _section("Suspects", _suspects(diagnosis.suspects, is_verbose))
     if diagnosis.findings and is_verbose:
         yield from _section("Findings", _findings(diagnosis.findings))
     yield from _section("What this rests on", _basis(diagnosis, is_verbose))
@@ -96,12 +97,15 @@ def _chain(links: Iterable[Link]) -> RenderableType:
     return table
 
 
-def _suspects(suspects: Iterable[Suspect]) -> RenderableType:
+def _suspects(suspects: Iterable[Suspect], is_verbose: bool) -> RenderableType:
     table = _grid()
     for rank, suspect in enumerate(suspects, 1):
         subject = suspect.layer or suspect.target
         lines = [_text(f"{suspect.cause} ({subject}), confidence {suspect.confidence:.0%}", "bold")]
-        lines += [_text(f"- {sentence}") for sentence in suspect.evidence]
+        evidence = suspect.evidence if is_verbose else suspect.evidence[:MAX_EVIDENCE]
+        lines += [_text(f"- {sentence}") for sentence in evidence]
+        if len(evidence) < len(suspect.evidence):
+            lines.append(_text(f"- and {len(suspect.evidence) - len(evidence)} more"))
         lines += [_text(f"{line}") for line in _fix(suspect.fix)]
         table.add_row(_text(f"{rank}."), Group(*lines))
     return table

@@ -82,6 +82,25 @@ def test_the_faulty_layer_is_lit_and_the_fault_marked(page: Page, tmp_path: Path
     assert page.run(mark.format("y")) == [-1]
 
 
+def test_the_faulty_layer_of_a_deep_model_is_in_sight(page: Page, tmp_path: Path) -> None:
+    page.resize(390, 844)
+    run = broken()
+    # Layers of a model need no order in the list of series: the faulty one comes last.
+    early = tuple(replace(LAYERS[0], name=f"early_{i}", path=f"early_{i}") for i in range(30))
+    series = tuple(
+        one if one.layer is None else replace(one, layer=one.layer + len(early))
+        for one in HEADER.series
+    )
+    run.header = replace(run.header, layers=early + run.header.layers, series=series)
+    opened(page, run, tmp_path)
+    is_inside = """
+    const box = document.querySelector(".model").getBoundingClientRect()
+    const lit = document.querySelector(".layer.fault").getBoundingClientRect()
+    return box.top <= lit.top && lit.bottom <= box.bottom
+    """
+    assert page.run(is_inside)
+
+
 def test_hovering_over_the_heat_map_tells_tensor_iteration_and_counts(
     page: Page, tmp_path: Path
 ) -> None:

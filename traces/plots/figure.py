@@ -3,7 +3,15 @@
 from typing import Any
 
 import numpy as np
-from bokeh.models import BoxZoomTool, PanTool, PlainText, Range1d, ResetTool, WheelZoomTool
+from bokeh.models import (
+    BoxZoomTool,
+    ColumnDataSource,
+    PanTool,
+    PlainText,
+    Range1d,
+    ResetTool,
+    WheelZoomTool,
+)
 from bokeh.plotting import figure
 from numpy.typing import NDArray
 
@@ -91,6 +99,18 @@ def value_range(values: NDArray[np.float64], is_log: bool) -> Range1d:
         return Range1d(low / factor, high * factor)
     margin = 0.05 * (high - low) or 0.05 * abs(high) or 1.0
     return Range1d(low - margin, high + margin)
+
+
+def add_broken(plot: figure, source: ColumnDataSource) -> None:
+    """Paint red, behind the curves, the columns of pixels that hold something non-finite.
+
+    ``broken_left`` and ``broken_right`` of the source bound them; NaN elsewhere. The outline
+    keeps a single one visible among many thousands.
+    """
+    plot.vstrip(
+        x0="broken_left", x1="broken_right", source=source, level="underlay",
+        fill_color=FAULT, fill_alpha=0.2, line_color=FAULT, line_alpha=0.2, line_width=1.5,
+    )  # fmt: skip
 
 
 def plain(text: str) -> PlainText:

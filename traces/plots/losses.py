@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..interface import TraceReader
 from ..schema import Kind
-from .figure import FAULT, LINE, PALETTE, SECOND, calm_legend, empty_figure, value_range
+from .figure import FAULT, LINE, PALETTE, SECOND, add_broken, calm_legend, empty_figure, value_range
 from .overview import Overview, Values, column_extremes
 
 HEIGHT_PX = 250
@@ -23,16 +23,18 @@ _LOG_RATIO = 1000.0
 class Curves:
     """Smallest, mean and largest value per column of an overview, arrays of shape (3, columns).
 
-    ``reported`` is the loss as the framework reports it, often a running mean. ``broken`` is
-    the column's centre where a recorded loss was not finite; else NaN.
+    ``reported`` is the loss as the framework reports it, often a running mean. ``is_broken``
+    says whether a recorded loss was not finite.
     """
 
+    left: NDArray[np.int64]
+    width: int
     center: Values
     loss: Values
     reported: Values
     learning_rate: Values
     metrics: dict[str, Values]
-    broken: Values
+    is_broken: NDArray[np.bool_]
 
 
 def curves_of(reader: TraceReader, overview: Overview) -> Curves:
@@ -47,12 +49,14 @@ def curves_of(reader: TraceReader, overview: Overview) -> Curves:
     }
     nothing = np.full((3, overview.n_columns), np.nan)
     return Curves(
+        left=overview.left,
+        width=overview.width,
         center=overview.center,
         loss=column_extremes(iteration, loss, overview),
         reported=metrics.pop("loss", nothing),
         learning_rate=column_extremes(iteration, table["learning_rate"], overview),
         metrics=metrics,
-        broken=_broken(iteration, loss, overview, [s.kind is Kind.LOSS for s in series]),
+        is_broken=_is_broken(iteration, loss, overview, [s.kind is Kind.LOSS for s in series]),
     )
 
 
@@ -79,19 +83,17 @@ def loss_figures(
     return figures
 
 
-def _broken(
+def _is_broken(
     iteration: NDArray[np.int64], loss: Values, overview: Overview, is_loss: Sequence[bool]
-) -> Values:
-    broken = np.full(overview.n_columns, np.nan)
+) -> NDArray[np.bool_]:
+    is_broken = np.zeros(overview.n_columns, np.bool_)
+    is_broken |= overview.is_nonfinite[:, np.flatnonzero(is_loss)].any(axis=1)
     # A table of NaN alone means that the loss was not recorded; a series says it surely.
     if np.isfinite(loss).any():
         lost = iteration[~np.isfinite(loss)]
         lost = lost[(lost >= overview.first) & (lost < overview.stop)]
-        column = (lost - overview.first) // overview.width
-        broken[column] = overview.center[column]
-    is_broken = overview.is_nonfinite[:, np.flatnonzero(is_loss)].any(axis=1)
-    broken[is_broken] = overview.center[is_broken]
-    return broken
+        is_broken[(lost - overview.first) // overview.width] = True
+    return is_broken
 
 
 def _loss_figure(curves: Curves, shared: Range1d) -> figure:
@@ -107,7 +109,8 @@ def _loss_figure(curves: Curves, shared: Range1d) -> figure:
             "mean": mean,
             "high": high,
             "reported": curves.reported[1],
-            "broken": curves.broken,
+            "broken_left": np.where(curves.is_broken, curves.left - 0.5, np.nan),
+            "broken_right": np.where(curves.is_broken, curves.left + curves.width - 0.5, np.nan),
         }
     )
     plot.varea("x", "low", "high", source=source, fill_color=LINE, fill_alpha=0.25)
@@ -119,7 +122,7 @@ def _loss_figure(curves: Curves, shared: Range1d) -> figure:
             "x", "reported", source=source, line_color=SECOND, line_width=1.5,
             legend_label="as reported",
         )  # fmt: skip
-    plot.vspan(x="broken", source=source, line_color=FAULT, line_width=2, line_alpha=0.4)
+    add_broken(plot, source)
     # A line needs two points.
     if np.isfinite(mean).sum() < 3:
         plot.scatter("x", "mean", source=source, color=LINE, size=5)

@@ -8,7 +8,7 @@ from bokeh.plotting import figure
 
 from ..header import Header
 from ..schema import Kind
-from .figure import FAULT, LINE, SECOND, calm_legend, empty_figure
+from .figure import LINE, SECOND, add_broken, calm_legend, empty_figure
 from .overview import Overview, Values
 
 HEIGHT_PX = 210
@@ -18,8 +18,8 @@ HEIGHT_PX = 210
 class Bands:
     """What the plots of one series draw, arrays of shape (columns,); NaN leaves a gap.
 
-    ``broken`` is the column's centre where it holds something non-finite. ``ratio`` is the
-    rms of the update relative to that of the weight, NaN for other kinds.
+    ``broken_left`` and ``broken_right`` bound the columns with something non-finite. ``ratio``
+    is the rms of the update relative to that of the weight, NaN for other kinds.
     """
 
     left: Values
@@ -34,7 +34,8 @@ class Bands:
     ratio: Values
     n_nan: Values
     n_inf: Values
-    broken: Values
+    broken_left: Values
+    broken_right: Values
 
 
 COLUMNS = tuple(field.name for field in fields(Bands))
@@ -42,6 +43,7 @@ COLUMNS = tuple(field.name for field in fields(Bands))
 
 def bands_of(overview: Overview, header: Header, series: int) -> Bands:
     """The bands of one of the header's series."""
+    is_broken = overview.is_nonfinite[:, series]
     return Bands(
         left=overview.left.astype(np.float64),
         center=overview.center,
@@ -55,7 +57,8 @@ def bands_of(overview: Overview, header: Header, series: int) -> Bands:
         ratio=_ratio(overview, header, series),
         n_nan=overview.n_nan[:, series],
         n_inf=overview.n_inf[:, series],
-        broken=np.where(overview.is_nonfinite[:, series], overview.center, np.nan),
+        broken_left=np.where(is_broken, overview.left - 0.5, np.nan),
+        broken_right=np.where(is_broken, overview.left + overview.width - 0.5, np.nan),
     )
 
 
@@ -115,7 +118,7 @@ def series_figures(bands: Bands, x_range: tuple[int, int]) -> dict[str, figure]:
     ratio.line("center", "ratio", source=source, line_color=LINE, line_width=1.5)
     figures = {"size": size, "range": spread, "zeros": zeros, "ratio": ratio}
     for plot in figures.values():
-        plot.vspan(x="broken", source=source, line_color=FAULT, line_width=2, line_alpha=0.5)
+        add_broken(plot, source)
     return figures
 
 

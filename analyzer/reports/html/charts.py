@@ -62,6 +62,8 @@ def library() -> str:
 def _histogram_figure() -> figure:
     plot = empty_figure("Histogram", HEIGHT_PX, x_range=Range1d(0, 1))
     plot.xaxis.axis_label = "value"
+    plot.xaxis.formatter.use_scientific = True
+    plot.xaxis.formatter.precision = 3
     source = ColumnDataSource({"left": [], "right": [], "top": []}, name="bins")
     plot.quad(
         left="left", right="right", top="top", bottom=0, source=source,

@@ -118,7 +118,8 @@
     plot.height = Math.min(Math.max(n * 22 + 96, 190), 560);
     const every = Math.ceil((n * 13) / (plot.height - 96));
     const narrow = plot.inner_width < 320 || innerWidth < 620;
-    const short = text => (text.length > 13 ? `${text.slice(0, 12)}…` : text);
+    // Of a long name both ends tell: the layer's beginning and the tensor's end.
+    const short = text => (text.length > 15 ? `${text.slice(0, 7)}…${text.slice(-7)}` : text);
     const shown = labels.map((text, i) => [i, text]).filter(([i]) => i % every === 0);
     plot.left[0].ticker.ticks = shown.map(([i]) => -i);
     plot.left[0].major_label_overrides = new Map(
@@ -169,7 +170,8 @@
       zero_share: field("zero_share"),
       ratio: weight === null ? columns.map(() => NaN) : positive(rms.map((v, i) => v / weight[i])),
       n_nan: field("n_nan"), n_inf: field("n_inf"),
-      broken: columns.map(i => (broken[i] ? center(view, i) : NaN)),
+      broken_left: columns.map(i => (broken[i] ? left(view, i) - 0.5 : NaN)),
+      broken_right: columns.map(i => (broken[i] ? left(view, i + 1) - 0.5 : NaN)),
     };
     setRange(model("size").x_range, spanOf(view));
     byId("ratio").hidden = weight === null;
@@ -267,7 +269,13 @@
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", theme);
   }
 
+  function showFaultyLayer() {
+    const lit = document.querySelector(".layer.fault"), box = document.querySelector(".model");
+    if (lit && box) box.scrollTop = lit.offsetTop - box.clientHeight / 2;
+  }
+
   theme();
+  showFaultyLayer();
   if (facts.shown !== null) {
     fillSelects();
     listen();
