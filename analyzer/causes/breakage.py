@@ -107,16 +107,25 @@ def _instability(case: Case, is_likely: bool) -> Suspect:
     fault = case.first_fault
     hint = (fault.hint,) if fault.hint else ()
     is_loss = fault.origin in (Origin.LOSS, Origin.LOSS_DERIVATIVE)
+    weight = 0.8 if is_likely else 0.35
+    if is_loss and not _is_guarded(case):
+        weight = 0.95
     return Suspect(
         cause=Cause.NUMERICAL_INSTABILITY,
         target=Target.LOSS if is_loss else Target.LAYER,
         layer=fault.layer,
         # Layers that were not recorded share the suspicion.
-        confidence=(0.8 if is_likely else 0.35) / (1 + 0.5 * bool(fault.alternatives)),
+        confidence=weight / (1 + 0.5 * bool(fault.alternatives)),
         symptoms=(Symptom.NON_FINITE,),
         evidence=(f"{fault.explanation} ({fault.moment})", *hint),
         fix=_stabilised(fault.layer, fault.nature, fault.phase, is_loss),
     )
+
+
+def _is_guarded(case: Case) -> bool:
+    """Whether the loss is one that Keras computes stably; one of the user's own may not be."""
+    loss = case.facts.program.loss if case.facts is not None else None
+    return loss is None or not loss.name or loss.is_crossentropy or loss.is_distance
 
 
 def _stabilised(layer: LayerRef | None, nature: Nature | None, phase: Phase, is_loss: bool) -> str:

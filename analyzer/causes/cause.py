@@ -49,7 +49,7 @@ class Target(StrEnum):
 class Suspect:
     """A cause that would explain what the run did.
 
-    ``confidence`` orders suspects: 0 to 1, a judgement and not a measured frequency.
+    ``confidence``, 0 to 1, orders suspects; `calibration` makes it a frequency to be believed.
     ``evidence`` are sentences with the numbers and where they stand; ``fix`` is what to try,
     in Keras code where possible.
     """
@@ -65,7 +65,10 @@ class Suspect:
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """Everything that suspects are inferred from: what the run did and what it was."""
+    """Everything that suspects are inferred from: what the run did and what it was.
+
+    ``facts`` are what the checks looked at (None: none did).
+    """
 
     header: Header
     findings: tuple[Finding, ...]

@@ -217,11 +217,11 @@ CHECKS = (
     ),
     Check(
         name="rectified logits", symptom=Symptom.RECTIFIED_LOGITS, condition=_rectified_logits,
-        threshold=0.7, quantity="skill, below which it is a fault",
+        threshold=0.8, quantity="skill, below which it is a fault",
         statement="A relu stands between the last kernel and its softmax or sigmoid.",
         reason="Logits below 0 carry the evidence against a class; they and their gradients are "
         "lost.",
-        source="exact; a notice where the run came seven tenths of the way all the same",
+        source="exact; a notice where the run came eight tenths of the way all the same",
         false_alarms="none known",
     ),
     Check(

@@ -16,6 +16,9 @@ MAX_OFFSET = 8.0
 # Beyond this, a loss that began far too high is its doing, even if the run recovered.
 MAX_SIZE = 50.0
 
+# Skill above which even such inputs did no harm.
+FINE_SKILL = 0.8
+
 # Below this the first layer sees next to nothing.
 MIN_SIZE = 1e-2
 
@@ -57,8 +60,9 @@ def _not_scaled(facts: Facts, threshold: float) -> Iterator[Sighting]:
         sentence, weight = f"has mean {mean:.4g} and varies by only {std:.3g} around it", 0.8
     if sentence:
         severity = facts.harm
-        if size > MAX_SIZE and facts.outcome.starts_too_high:
-            severity = Severity.SEVERE
+        if size > MAX_SIZE:
+            is_costly = facts.outcome.starts_too_high
+            severity = Severity.SEVERE if is_costly else facts.harm_below(FINE_SKILL)
         yield Sighting(
             kind, layer, severity, weight, size,
             f"{sentence}, while layers are made for values of the order of 1 around 0",

@@ -17,8 +17,9 @@ def _hidden_kernels(facts: Facts) -> Iterator[Kernel]:
     head = facts.program.head
     for kernel in facts.program.kernels:
         layer = facts.program.layer(kernel.layer)
-        is_head = head is not None and kernel.layer == head.kernel_layer
-        if layer.class_name in KERNEL_CLASSES and not is_head and head is not None:
+        is_hidden = head is not None and kernel.layer != head.kernel_layer
+        is_trained = kernel.update >= 0
+        if layer.class_name in KERNEL_CLASSES and is_hidden and is_trained:
             yield kernel
 
 
