@@ -14,6 +14,7 @@ _ENDINGS = {
     Ending.STOPPED: "The run was stopped before its last epoch",
     Ending.EXCEPTION: "The run stopped with an exception",
     Ending.INTERRUPTED: "The run was interrupted from the keyboard",
+    Ending.FAILED: "The recording failed before the run ended",
     Ending.NOT_RECORDED: "The run ended abruptly or is still going on: no end was recorded",
 }
 

@@ -145,4 +145,6 @@ def _needs(coverage: Coverage, run: Run) -> str:
         )
     if run.ending is Ending.EXCEPTION:
         return "a run that does not stop with an exception; up to there nothing is wrong with it"
+    if run.ending is Ending.FAILED or not run.is_whole:
+        return "a recording of the whole run; this one ended early, and all is well up to there"
     return ""

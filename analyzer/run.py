@@ -17,7 +17,11 @@ class Ending(StrEnum):
     STOPPED = "stopped"
     EXCEPTION = "exception"
     INTERRUPTED = "interrupted"
+    FAILED = "failed"
     NOT_RECORDED = "not_recorded"
+
+
+_NOTES = ("note", "anomaly", "limit")
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,8 @@ class Run:
     """A run as reports describe it.
 
     ``last`` is the last recorded moment (None: no iteration). An ending that is not recorded
-    means that the process was killed, or that the run is still going on.
+    means that the process was killed, or that the run is still going on; a failed one that the
+    recording ended before the run. ``is_whole`` is False where the trace reached its size limit.
     """
 
     source: str
@@ -39,6 +44,7 @@ class Run:
     ending: Ending
     ending_message: str
     notes: tuple[str, ...]
+    is_whole: bool = True
 
 
 def run_of(reader: TraceReader, source: str) -> Run:
@@ -57,7 +63,10 @@ def run_of(reader: TraceReader, source: str) -> Run:
         last=_last_moment(reader),
         ending=_ending(end.details) if end is not None and is_ended else Ending.NOT_RECORDED,
         ending_message=_message(end, events) if end is not None and is_ended else "",
-        notes=tuple(event.message for event in events if event.name in ("note", "anomaly")),
+        notes=tuple(
+            event.message for event in events if event.name in ("note", "anomaly", "limit")
+        ),
+        is_whole=all(event.name != "limit" for event in events),
     )
 
 

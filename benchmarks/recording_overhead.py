@@ -63,9 +63,59 @@ def cnn() -> Any:
     )
 
 
+def residual() -> Any:
+    """Twenty layers of convolutions with shortcuts, as for 32 by 32 images."""
+
+    def convolution(x: Any, n_filters: int, strides: int = 1) -> Any:
+        x = layers.Conv2D(n_filters, 3, strides, padding="same", use_bias=False)(x)
+        return layers.BatchNormalization()(x)
+
+    inputs = layers.Input((32, 32, 3))
+    x = layers.ReLU()(convolution(inputs, 16))
+    for n_filters, strides in [(16, 1)] * 3 + [
+        (32, 2),
+        (32, 1),
+        (32, 1),
+        (64, 2),
+        (64, 1),
+        (64, 1),
+    ]:
+        y = layers.ReLU()(convolution(x, n_filters, strides))
+        y = convolution(y, n_filters)
+        if x.shape[-1] != n_filters:
+            x = layers.Conv2D(n_filters, 1, strides, use_bias=False)(x)
+        x = layers.ReLU()(layers.Add()([x, y]))
+    x = layers.GlobalAveragePooling2D()(x)
+    return keras.Model(inputs, layers.Dense(10, activation="softmax")(x))
+
+
+def transformer() -> Any:
+    """Four encoder blocks over sequences of 64 vectors."""
+    inputs = layers.Input((64, 128))
+    x = inputs
+    for _ in range(4):
+        y = layers.LayerNormalization()(x)
+        x = layers.Add()([x, layers.MultiHeadAttention(4, 32)(y, y)])
+        y = layers.LayerNormalization()(x)
+        y = layers.Dense(128)(layers.Dense(512, activation="gelu")(y))
+        x = layers.Add()([x, y])
+    x = layers.GlobalAveragePooling1D()(x)
+    return keras.Model(inputs, layers.Dense(10, activation="softmax")(x))
+
+
+def wide() -> Any:
+    hidden = [layers.Dense(2048, activation="relu") for _ in range(4)]
+    return keras.Sequential(
+        [layers.Input((2048,)), *hidden, layers.Dense(10, activation="softmax")]
+    )
+
+
 WORKLOADS: dict[str, Workload] = {
     "mlp": Workload(mlp, (784,), 32, 600),
     "cnn": Workload(cnn, (28, 28, 1), 64, 40),
+    "residual": Workload(residual, (32, 32, 3), 64, 6),
+    "transformer": Workload(transformer, (64, 128), 32, 6),
+    "wide": Workload(wide, (2048,), 256, 6),
 }
 
 
@@ -137,10 +187,14 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=5, help="trainings of each kind")
     parser.add_argument("--format", choices=("h5", "parquet"), default="h5")
     arguments = parser.parse_args()
-    print("workload     plain ms  rec. ms   ratio  (min-max)   series  B/step  B/series", flush=True)
+    print(
+        "workload     plain ms  rec. ms   ratio  (min-max)   series  B/step  B/series", flush=True
+    )
     with tempfile.TemporaryDirectory() as folder:
         for name in arguments.workloads or WORKLOADS:
-            print(measure(name, arguments.pairs, Path(folder) / f"run.{arguments.format}"), flush=True)
+            print(
+                measure(name, arguments.pairs, Path(folder) / f"run.{arguments.format}"), flush=True
+            )
 
 
 if __name__ == "__main__":

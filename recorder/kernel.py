@@ -9,7 +9,7 @@ and maximum do not) and one over the values (sums). Blocks with a NaN or Inf tak
 import functools
 import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -32,9 +32,11 @@ _BLOCK = 2048
 _ELEMENTS_WORTH_A_THREAD = 1 << 18
 # The step's own threads idle while its statistics are taken; beyond four, memory is the limit.
 _N_THREADS = max(2, min(4, os.cpu_count() or 1))
-_OPTIONS = {"error_model": "numpy", "nogil": True, "cache": True, "boundscheck": False}
+_OPTIONS = {"error_model": "numpy", "nogil": True, "boundscheck": False}
 # No nnan and no ninf: the counts below exist because values may be just that.
 _REORDER = {"nsz", "reassoc", "contract", "arcp"}
+# Squares below it lose digits.
+_SMALLEST_RMS = 1e-150
 _U32 = np.uint32
 _I32 = np.int32
 _LOWEST = _I32(-0x80000000)
@@ -45,6 +47,18 @@ _SMALLEST_SAFE = _U32(0x2F000000)
 _LARGEST_SAFE = _U32(0x5D000000)
 
 
+def _compiled(**options: Any) -> Callable[[Any], Any]:
+    """Numba's decorator, keeping what it compiles between runs where there is a place for that."""
+
+    def compile_later(function: Any) -> Any:
+        try:
+            return nb.njit(cache=True, **_OPTIONS, **options)(function)
+        except RuntimeError:  # neither this folder nor the user's can be written
+            return nb.njit(**_OPTIONS, **options)(function)
+
+    return compile_later
+
+
 @intrinsic
 def _pointer(typing_context, address):  # type: ignore[no-untyped-def]  # numba's own protocol
     def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
@@ -53,14 +67,14 @@ def _pointer(typing_context, address):  # type: ignore[no-untyped-def]  # numba'
     return types.voidptr(address), codegen
 
 
-@nb.njit(**_OPTIONS)
+@_compiled()
 def _key(bits):  # type: ignore[no-untyped-def]  # numba infers
     """Float32 bits as an integer of the same order (its own inverse)."""
     k = _I32(bits)
     return _I32(k ^ _I32(_U32(_I32(k >> _I32(31))) >> _U32(1)))
 
 
-@nb.njit(fastmath=_REORDER, **_OPTIONS)
+@_compiled(fastmath=_REORDER)
 def _scan_bits(u):  # type: ignore[no-untyped-def]
     smallest = _HIGHEST
     largest = _LOWEST
@@ -82,7 +96,7 @@ def _scan_bits(u):  # type: ignore[no-untyped-def]
     return smallest, largest, n_zero, magnitude, low, high
 
 
-@nb.njit(fastmath=_REORDER, **_OPTIONS)
+@_compiled(fastmath=_REORDER)
 def _sums_in_float32(x):  # type: ignore[no-untyped-def]
     total = np.float32(0)
     absolute = np.float32(0)
@@ -95,7 +109,7 @@ def _sums_in_float32(x):  # type: ignore[no-untyped-def]
     return total, absolute, squares
 
 
-@nb.njit(fastmath=_REORDER, **_OPTIONS)
+@_compiled(fastmath=_REORDER)
 def _sums_in_float64(x):  # type: ignore[no-untyped-def]
     total = 0.0
     absolute = 0.0
@@ -108,7 +122,7 @@ def _sums_in_float64(x):  # type: ignore[no-untyped-def]
     return total, absolute, squares
 
 
-@nb.njit(**_OPTIONS)
+@_compiled()
 def _finite_only(x, u):  # type: ignore[no-untyped-def]
     total = 0.0
     absolute = 0.0
@@ -139,14 +153,14 @@ def _finite_only(x, u):  # type: ignore[no-untyped-def]
     return total, absolute, squares, smallest, largest, n_nan, n_posinf, n_neginf
 
 
-@nb.njit(fastmath=_REORDER, **_OPTIONS)
+@_compiled(fastmath=_REORDER)
 def _note_variation(u, first, varied):  # type: ignore[no-untyped-def]
     """Set the bits in which a block, whole rows of units, differs from the first row."""
     for i in range(u.size):
         varied[i] |= _U32(u[i] ^ first[i])
 
 
-@nb.njit(fastmath=_REORDER, **_OPTIONS)
+@_compiled(fastmath=_REORDER)
 def _float32_row(address, minus, size, n_units, scratch, row, values):  # type: ignore[no-untyped-def]
     x = nb.carray(_pointer(address), (size,), np.float32)
     u = nb.carray(_pointer(address), (size,), np.uint32)
@@ -244,7 +258,7 @@ def _float32_row(address, minus, size, n_units, scratch, row, values):  # type: 
     row[12] = np.int64((np.uint64(high) << np.uint64(32)) | np.uint64(low))
 
 
-@nb.njit(**_OPTIONS)
+@_compiled()
 def _wide_row(x, words, n_units, row, values):  # type: ignore[no-untyped-def]
     """Float64 and integer tensors: rarer and smaller, one plain loop."""
     size = x.size
@@ -311,7 +325,7 @@ def _wide_row(x, words, n_units, row, values):  # type: ignore[no-untyped-def]
     row[12] = np.int64((np.uint64(high) << np.uint64(32)) | np.uint64(low))
 
 
-@nb.njit(**_OPTIONS)
+@_compiled()
 def _rows(first, last, addresses, minus, sizes, n_units, codes, out):  # type: ignore[no-untyped-def]
     values = out.view(np.float64)
     scratch = np.empty(_BLOCK, np.float32)
@@ -326,6 +340,12 @@ def _rows(first, last, addresses, minus, sizes, n_units, codes, out):  # type: i
             i64 = nb.carray(_pointer(addresses[k]), (sizes[k],), np.int64)
             v64 = nb.carray(_pointer(addresses[k]), (2 * sizes[k],), np.uint32)
             _wide_row(i64, v64, n_units[k], out[k], values[k])
+
+
+def compile_kernels() -> None:
+    """Compile, or load, all that `StepKernel` runs: a second or two where nothing is cached."""
+    out = np.empty((1, len(COLUMNS)), np.int64)
+    StepKernel([False])([np.zeros(1, np.float32)], [None], out)
 
 
 class StepKernel:
@@ -408,9 +428,9 @@ class StepKernel:
         k: int,
         out: NDArray[np.int64],
     ) -> None:
-        """Sums of squares of huge float64 values overflow; the reference scales them."""
+        """Squares of huge and tiny float64 values over- and underflow; the reference scales."""
         values = out.view(np.float64)[k]
-        if np.isfinite(values[11]) or np.isnan(values[7]):
+        if np.isnan(values[7]) or _SMALLEST_RMS < values[11] < np.inf:
             return
         row = statistics_row(x if before is None else x - before)
         for column in ("mean", "mean_abs", "rms"):
@@ -419,6 +439,8 @@ class StepKernel:
 
 @functools.cache
 def _threads() -> ThreadPoolExecutor:
+    # A forked process has none of the threads, and waits for them without end.
+    os.register_at_fork(after_in_child=_threads.cache_clear)
     return ThreadPoolExecutor(max_workers=_N_THREADS - 1, thread_name_prefix="deeplocalize")
 
 

@@ -1,8 +1,8 @@
 """Which series of a step are measured this time, and their statistics.
 
 Where a schedule or a budget leaves out an iteration, a few series are watched all the same:
-the batch, the loss, the state and what the optimizer received. As soon as one of them is not
-finite, the whole step is measured, in the very iteration in which that appears.
+the batch, the loss, the state, and the gradients and updates of the weights. When one of them is
+not finite for the first time, the whole step is measured, in that very iteration.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,15 @@ from .schedule import Schedule
 from .step_values import StepValues
 
 _UNIT_KINDS = (Kind.OUTPUT, Kind.PREACTIVATION)
-_WATCHED = (Kind.INPUT, Kind.LABEL, Kind.LOSS, Kind.STATE)
+_WATCHED = (
+    Kind.INPUT,
+    Kind.LABEL,
+    Kind.SAMPLE_WEIGHT,
+    Kind.LOSS,
+    Kind.WEIGHT_GRADIENT,
+    Kind.WEIGHT_UPDATE,
+    Kind.STATE,
+)
 _NONFINITE = [COLUMNS.index(name) for name in ("n_nan", "n_posinf", "n_neginf")]
 
 Positions = NDArray[np.intp]
@@ -37,17 +45,20 @@ class Measurement:
         self._kinds = kinds
         self._distinct = list(dict.fromkeys(schedules))
         self._group = np.array([self._distinct.index(schedule) for schedule in schedules], np.intp)
-        gradient = Kind.WEIGHT_GRADIENT if Kind.WEIGHT_GRADIENT in kinds else Kind.WEIGHT_UPDATE
-        self._watched = np.array([kind in (*_WATCHED, gradient) for kind in kinds], bool)
+        self._watched = np.array([kind in _WATCHED for kind in kinds], bool)
         self._kernels: dict[bytes, tuple[Positions, StepKernel]] = {}
 
-    def measure(self, iteration: int, values: StepValues, allowed: bool) -> tuple[Positions, Rows]:
+    def measure(
+        self, iteration: int, values: StepValues, allowed: bool, widens: bool
+    ) -> tuple[Positions, Rows]:
         """Positions of the series that are due, and their rows of statistics.
 
         Parameters
         ----------
         allowed
             Whether there is time for more than watching.
+        widens
+            Whether to measure everything where a watched series is not finite.
         """
         due = np.zeros(len(self._kinds), bool)
         if allowed:
@@ -55,7 +66,7 @@ class Measurement:
         if due.all():
             return self._rows(due, values)
         positions, rows = self._rows(due | self._watched, values)
-        if nonfinite(rows).any():
+        if widens and nonfinite(rows).any():
             return self._rows(np.ones_like(due), values)
         kept = due[positions]
         return positions[kept], rows[kept]

@@ -1,8 +1,8 @@
 """Record and analyse while training: `DeepLocalize` stops a training at its first fault.
 
 The one module that uses both the recorder and the analyzer. The rules are the analyzer's. A
-symptom counts as soon as it has lasted for its rule's patience. Rules over whole curves (does the
-loss decrease at all?) ask for the whole run: they are judged when it ends, and stop nothing.
+symptom counts as soon as it has lasted for its rule's patience. What takes the whole run to judge
+(does the loss decrease at all?) is judged when it ends, and stops nothing.
 """
 
 import contextlib

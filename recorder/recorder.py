@@ -89,7 +89,8 @@ class TrainingRecorder:
         self._overwrite = overwrite
         self._options = Options(schedule, tensors, ring_bytes, trigger, budget, max_bytes)
         self._n_fits = 0
-        self._writer: TraceWriter | None = create_writer(self.path, overwrite)
+        # What is wrong with the path is said here, before a training begins.
+        create_writer(self.path, overwrite).close()
         self._session: Session | None = None
         self._detach: Callable[[], None] = _nothing
 
@@ -174,14 +175,12 @@ class TrainingRecorder:
         detach()
 
     def _next_writer(self) -> TraceWriter:
-        """The writer made at construction, then one with a numbered name for each further fit."""
+        """A writer of the path given, then of a numbered name for each further fit."""
         self._n_fits += 1
-        writer, self._writer = self._writer, None
-        if writer is None:
+        if self._n_fits > 1:
             first = self._first_path
             self.path = first.with_name(f"{first.stem}-{self._n_fits}{first.suffix}")
-            writer = create_writer(self.path, self._overwrite)
-        return writer
+        return create_writer(self.path, self._overwrite)
 
 
 def deeplocalize_version() -> str:

@@ -28,7 +28,9 @@ BLOCK_BYTES = 2 << 20
 """Size at which a block goes to the writer."""
 
 FLUSH_AFTER_S = 2.0
-"""A partial block is written this long after its first row at the latest."""
+"""A partial block is written this long after the last one; in long runs, up to `LONGEST_WAIT_S`."""
+
+LONGEST_WAIT_S = 60.0
 
 _N, _N_NAN, _N_POSINF, _N_NEGINF = (
     COLUMNS.index(c) for c in ("n", "n_nan", "n_posinf", "n_neginf")
@@ -84,7 +86,7 @@ class Recording:
     max_bytes
         Size from which on `is_full`.
 
-    Every method raises what the writer raised, at the first call after it failed.
+    `append`, `append_tensors` and `close` raise what the writer raised since.
     """
 
     def __init__(
@@ -157,12 +159,6 @@ class Recording:
         with self._lock:
             self._batch.events.append(event)
 
-    def flush(self) -> None:
-        """Wait until everything appended so far can be read by others."""
-        self._hand_over()
-        self._queue.join()
-        self._raise_failure()
-
     def close(self) -> None:
         """Write what is left and close the trace; a second call does nothing."""
         if self._closed:
@@ -216,7 +212,7 @@ class Recording:
         if not self._has_written:
             return 0.0
         early = min(max(self.elapsed_s / 4, 0.1), self._flush_after_s)
-        return max(early, min(self.elapsed_s / 100, 60.0))
+        return max(early, min(self.elapsed_s / 100, LONGEST_WAIT_S))
 
     def _write_batch(self, batch: _Batch) -> None:
         if self._failure is not None or batch.is_empty:

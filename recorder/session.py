@@ -5,6 +5,7 @@ A session is one training run being recorded. A backend announces the tensors of
 here raises into the training: the first error ends the recording with one warning.
 """
 
+import contextlib
 import sys
 import threading
 import time
@@ -22,6 +23,7 @@ from deeplocalize.traces.schema import Kind
 
 from .budget import Budget
 from .data_summary import DataSummarizer
+from .kernel import compile_kernels
 from .measurement import Measurement, nonfinite
 from .recording import Recording, Row
 from .ring import DEFAULT_BYTES, Ring
@@ -32,6 +34,8 @@ Observer = Callable[[Header, Row], None]
 """Is shown a row of the trace and the header as it is then; what it raises ends the recording."""
 
 _DATA_KINDS = (Kind.INPUT, Kind.LABEL, Kind.SAMPLE_WEIGHT)
+# A training killed in its first epoch is to leave a summary, too.
+_SUMMARY_ITERATIONS = {16**k for k in range(8)}
 _SCALED_KINDS = {Kind.OUTPUT_GRADIENT, Kind.PREACTIVATION_GRADIENT, Kind.WEIGHT_GRADIENT}
 
 
@@ -82,6 +86,7 @@ class Session:
         observer: Observer | None = None,
     ) -> None:
         self._options = options = options or Options()
+        compile_kernels()  # before the clock of a budget starts
         self._recording = Recording(writer, header, max_bytes=options.max_bytes)
         self._ring = Ring(options.ring_bytes) if options.ring_bytes else None
         self._budget = Budget(options.budget) if options.budget is not None else None
@@ -138,16 +143,16 @@ class Session:
             if not self.is_open:
                 return
             self.is_open = False
-        warnings.warn(
-            f"deeplocalize stopped recording ({error}); the training goes on unrecorded",
-            RuntimeWarning,
-            stacklevel=2,
-        )
-        try:
-            self._recording.event("note", f"recording stopped: {error}")
+        with contextlib.suppress(Exception):  # the same failure again, about to be reported
+            self._recording.event("end", f"recording failed: {error}", {"status": "failed"})
             self._recording.close()
-        except Exception:  # the same failure again, already reported
-            return
+        # Where warnings are errors, it is not to end the training.
+        with contextlib.suppress(RuntimeWarning):
+            warnings.warn(
+                f"deeplocalize stopped recording ({error}); the training goes on unrecorded",
+                RuntimeWarning,
+                stacklevel=2,
+            )
 
     # ---- what the callback calls -------------------------------------------------------------
 
@@ -197,7 +202,9 @@ class Session:
             return
         iteration = self._recording.n_iterations
         allowed = self._budget is None or self._budget.allows()
-        measured, rows = plan.measurement.measure(iteration, values, allowed)
+        measured, rows = plan.measurement.measure(
+            iteration, values, allowed, widens=not self._has_broken
+        )
         if self._summarizes_data:
             at = {int(k): i for i, k in enumerate(measured)}
             for k, summarizer in plan.data:
@@ -221,6 +228,8 @@ class Session:
             self._recording.elapsed_s,
         )
         self._batch += 1
+        if self._summarizes_data and iteration in _SUMMARY_ITERATIONS:
+            self._update_data_summary()
         self._keep_tensors(iteration, plan, values)
         self._recording.append(row)
         self._respond(iteration, plan, values, loss, measured[nonfinite(rows)])

@@ -1,4 +1,4 @@
-"""Real trainings, recorded and analysed as a user would: healthy ones and ones with a known fault."""
+"""Real trainings, recorded and analysed as a user would: healthy ones, and known faults."""
 
 import json
 from collections.abc import Callable, Iterator

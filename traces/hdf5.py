@@ -8,6 +8,7 @@ themselves are flushed.
 
 import os
 import re
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -147,8 +148,8 @@ def trim(path: Path) -> None:
 
 
 def temporary(path: Path) -> Path:
-    """The name beside ``path`` under which this process prepares what will replace it."""
-    return path.with_name(f".{path.name}.{os.getpid()}")
+    """A new name beside ``path`` under which to prepare what will replace it."""
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}")
 
 
 def reason(error: BaseException) -> str:

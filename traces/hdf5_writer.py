@@ -59,8 +59,8 @@ class Hdf5Writer:
 
     @property
     def n_bytes(self) -> int:
-        """What the file takes, space reserved for the next block included."""
-        return self._path.stat().st_size if self._path.exists() else 0
+        """What the file took when it was last flushed."""
+        return self._flushed_size
 
     def write_header(self, header: Header) -> None:
         """Set or replace the header."""

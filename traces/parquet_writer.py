@@ -5,8 +5,8 @@ Which path may be written or overwritten is for ``files.py`` to decide.
 
 import io
 import json
-import os
 import shutil
+import uuid
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -38,15 +38,14 @@ class ParquetWriter:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._directory = self._temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        unique = uuid.uuid4().hex[:12]
+        self._directory = self._temporary = path.with_name(f".{path.name}.{unique}")
         self._n_rows = dict.fromkeys(TABLES, 0)
         self._last_iteration = -1
         self._n_series = 0
         self._has_failed = False
         self._is_closed = False
         with self._writing():
-            # What a process of the same number left when it was killed before its first header.
-            shutil.rmtree(self._temporary, ignore_errors=True)
             self._temporary.mkdir()
             for table in TABLES:
                 (self._temporary / table).mkdir()

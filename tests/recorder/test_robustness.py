@@ -60,7 +60,7 @@ def assert_untouched(model: Any) -> None:
     assert "train_step" not in model.__dict__
     assert "compute_loss" not in model.__dict__
     assert "apply" not in model.optimizer.__dict__
-    assert "deeplocalize" not in repr(model.train_function)
+    assert model.train_function.__module__.startswith("keras.")
     assert Layer.__call__.__qualname__.startswith("Layer.")
     assert tf.GradientTape.gradient.__qualname__.startswith("GradientTape.")
     for layer in model.layers:
@@ -127,6 +127,65 @@ def test_an_exception_inside_the_step_closes_the_trace(tmp_path: Path) -> None:
         assert trace.ended == {"status": "exception"}
         assert "InvalidArgumentError" in trace.reader.events()[-1].message
         assert trace.n_iterations == 3
+
+
+def test_epochs_end_where_a_data_set_of_unknown_length_does(tmp_path: Path) -> None:
+    case = CASES["mlp"]
+
+    def batches() -> Any:
+        for first in range(0, 100, 20):
+            yield case.x[first : first + 20], case.labels[first : first + 20]
+
+    signature = (tf.TensorSpec((None, 16)), tf.TensorSpec((None,), tf.int32))
+    data = tf.data.Dataset.from_generator(batches, output_signature=signature)
+    model, plain = build(), build()
+    model.fit(data, epochs=3, verbose=0, callbacks=[Recorder(tmp_path / "run.h5")])
+    plain.fit(data, epochs=3, verbose=0)
+    for a, b in zip(model.get_weights(), plain.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    with open_trace(tmp_path / "run.h5") as trace:
+        assert trace.n_iterations == 15
+        assert trace.ended == {"status": "completed"}
+
+
+def test_a_process_forked_from_a_recorded_one_can_record(tmp_path: Path) -> None:
+    done = run_script(
+        """
+        import os
+        big = np.ones((4096, 256), np.float32)
+        from deeplocalize.recorder.kernel import COLUMNS, StepKernel
+        kernel = StepKernel([False, False])
+        out = np.empty((2, len(COLUMNS)), np.int64)
+        kernel([big, big], [None, None], out)  # enough for a second thread
+        child = os.fork()
+        if not child:
+            kernel([big, big], [None, None], out)
+            os._exit(7)
+        print("child", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        """,
+        tmp_path,
+    )
+    assert "child 7" in done.stdout, done.stderr
+
+
+def test_a_failing_recorder_does_not_stop_a_training_in_which_warnings_are_errors(
+    tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr("deeplocalize.recorder.session.Session._record", broken)
+    model = build()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        fit(model, Recorder(tmp_path / "run.h5"))
+    assert int(model.optimizer.iterations.numpy()) == 10
+    with open_trace(tmp_path / "run.h5") as trace:
+        assert trace.ended == {"status": "failed"}
+
+
+def test_recorders_that_are_never_used_leave_nothing_behind(tmp_path: Path) -> None:
+    for name in ("run.h5", "run.parquet"):
+        for _ in range(2):
+            Recorder(tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_training_stopped_by_another_callback_is_recorded_as_stopped(tmp_path: Path) -> None:
