@@ -63,9 +63,7 @@ def run_of(reader: TraceReader, source: str) -> Run:
         last=_last_moment(reader),
         ending=_ending(end.details) if end is not None and is_ended else Ending.NOT_RECORDED,
         ending_message=_message(end, events) if end is not None and is_ended else "",
-        notes=tuple(
-            event.message for event in events if event.name in ("note", "anomaly", "limit")
-        ),
+        notes=tuple(event.message for event in events if event.name in _NOTES),
         is_whole=all(event.name != "limit" for event in events),
     )
 
