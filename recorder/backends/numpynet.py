@@ -16,6 +16,7 @@ from deeplocalize.traces.schema import Kind
 
 from ..numpynet import Layer, Sequential
 from ..numpynet.description import (
+    current_learning_rate,
     layer_descriptions,
     loss_description,
     model_description,
@@ -85,7 +86,7 @@ class _Tap:
     def _take(self, kind: Kind, layer: int | None, tensor: str, values: NDArray[Any]) -> None:
         if kind is Kind.INPUT:
             self._with_output_gradient = None
-            self._learning_rate = self._model.optimizer.current_learning_rate
+            self._learning_rate = current_learning_rate(self._model)
         elif kind is Kind.OUTPUT_GRADIENT or kind is Kind.PREACTIVATION_GRADIENT:
             if layer is None or layer < self._first_learning:
                 return

@@ -21,7 +21,15 @@ def loss_description(model: Sequential) -> str:
 
 def optimizer_description(model: Sequential) -> dict[str, Any]:
     """Class and hyperparameters of the compiled optimizer."""
-    return {"class_name": type(model.optimizer).__name__, "config": model.optimizer.config()}
+    config = {**model.optimizer.config(), "learning_rate": current_learning_rate(model)}
+    return {"class_name": type(model.optimizer).__name__, "config": config}
+
+
+def current_learning_rate(model: Sequential) -> float:
+    """Of the next step: that of the layers where all have the same, else the optimizer's."""
+    own = {layer.learning_rate for layer in model.layers if layer.is_learning}
+    rate = own.pop() if len(own) == 1 else None
+    return model.optimizer.current_learning_rate if rate is None else rate
 
 
 def model_description(model: Sequential) -> dict[str, Any]:

@@ -126,6 +126,18 @@ def test_the_header_tells_of_the_network(tmp_path: Path) -> None:
     assert labels.n_samples == 100
 
 
+def test_the_learning_rate_is_the_one_that_the_layers_agree_on(tmp_path: Path) -> None:
+    network = Sequential(seed=0)
+    network.add(Dense(num_inputs=4, num_outputs=6, lr_rate=0.2))
+    network.add(Dense(num_inputs=6, num_outputs=3, lr_rate=0.2))
+    network.compile("sgd", "mse")
+    fit(network, Recorder(tmp_path / "run.h5"), epochs=1)
+    with open_trace(tmp_path / "run.h5") as trace:
+        assert list(trace.iterations["learning_rate"]) == [0.2] * 4
+        assert trace.header.optimizer is not None
+        assert trace.header.optimizer["config"]["learning_rate"] == 0.2
+
+
 @pytest.mark.parametrize(
     ("error", "status"), [(ValueError("broken"), "exception"), (KeyboardInterrupt(), "interrupted")]
 )
