@@ -49,7 +49,8 @@ def main() -> None:
             print(_line(trial, opinions["deeplocalize"][trial.case.name]))
     print(summary(run, opinions))
     if options.write:
-        PAGE.write_text(markdown(run, opinions))
+        refused = [case.name for case in chosen if case.name not in trained]
+        PAGE.write_text(markdown(run, opinions, refused))
         print(f"wrote {PAGE}")
 
 
