@@ -49,7 +49,10 @@ def markdown(run: Sequence[Trial], opinions: Opinions, refused: Sequence[str]) -
         "## Faults found\n\nA fault is *detected* if the verdict is faulty. A suspect is *right* "
         "if it names a right cause, in a right layer where the cause is one of a layer; *cause* "
         "counts the cause alone.\n\n" + _faulty_table(run, opinions),
-        "## False alarms\n\n" + _fine_table(run, opinions),
+        "## False alarms\n\nRepaired programs count apart where they still train on unscaled "
+        "inputs, cannot reach their targets, or do not train. A mutant without harm does hold "
+        "the mistake that was put into it: an alarm about it is not false, only unneeded.\n\n"
+        + _fine_table(run, opinions),
         "## By cause\n\nSeeded faults of the held-back part.\n\n"
         + _by_cause([t for t in run if FAULTY["seeded, held back"](t)], ours),
         "## Is the confidence to be believed?\n\nFirst suspects of every run called faulty, by "
