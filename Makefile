@@ -5,7 +5,7 @@ BIN := .venv/bin
 SOURCES := $(shell find traces recorder analyzer -type d -not -name __pycache__)
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help demo test test-slow lint types check docs benchmarks clean
+.PHONY: help demo test test-slow test-backends lint types check docs benchmarks clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -18,6 +18,15 @@ test: .venv/.ready  ## run the tests, without the slow ones
 
 test-slow: .venv/.ready  ## run the slow tests
 	$(BIN)/python -m pytest -m slow
+
+# On Linux, PyTorch from the default index brings gigabytes of CUDA along; hence not by default.
+BACKENDS ?= jax
+test-backends: .venv/.ready  ## test Keras on JAX; with BACKENDS="jax torch" on PyTorch too
+	$(BIN)/python -m pip install --quiet --editable ".[test,$$(echo $(BACKENDS) | tr ' ' ,)]"
+	$(BIN)/python -m pytest tests/recorder/backends
+	for backend in $(BACKENDS); do \
+		KERAS_BACKEND=$$backend $(BIN)/python -m pytest tests/recorder/backends/test_fits.py || exit 1; \
+	done
 
 lint: .venv/.ready  ## check style and formatting
 	$(BIN)/ruff check .
@@ -41,6 +50,7 @@ clean:  ## remove the environment and everything built
 .venv/.requirements: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "setting up .venv: TensorFlow and all takes a few minutes"
 	$(BIN)/python -m pip install --quiet --editable ".[test]"
 	@touch $@
 

@@ -23,6 +23,7 @@ from .verdict import Verdict
 POLL_S = 1.0
 
 NO_FAULT, FAULT, NOT_ANALYSED = 0, 1, 2
+INTERRUPTED = 130  # as the shell counts a process ended by Ctrl-C
 
 _EXIT_CODES = """\
 exit codes:
@@ -36,6 +37,9 @@ exit codes:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
     options = _parser().parse_args(arguments)
+    for target in (options.output, options.report):
+        if target is not None and _is_same(Path(target), Path(options.trace)):
+            return _fail(f"{target}: is the trace itself; name another file for the report")
     try:
         with _opened(options) as trace:
             diagnosis = _diagnosed(trace, options)
@@ -51,11 +55,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _print(report)
     except TraceError as error:
         return _fail(str(error))
+    except KeyboardInterrupt:
+        return INTERRUPTED
     except OSError as error:
         return _fail(f"{error.filename or 'standard output'}: {error.strerror or error}")
     if options.report:
         print(f"HTML report: {options.report}", file=sys.stderr)
     return exit_code(diagnosis)
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    return one.exists() and other.exists() and one.samefile(other)
 
 
 def _opened(options: argparse.Namespace) -> Trace:

@@ -8,6 +8,7 @@ the business of a backend (``backends/``), and being a callback of some framewor
 import atexit
 import datetime
 import importlib.metadata
+import sys
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -126,8 +127,8 @@ class TrainingRecorder:
     def on_train_exception(self, error: BaseException) -> None:
         """The same, when ``fit`` is left by an exception."""
         status = "interrupted" if isinstance(error, KeyboardInterrupt) else "exception"
-        summary = next(iter(str(error).strip().splitlines()), "")
-        self._leave(status, f"{type(error).__name__}: {summary}")
+        name, summary = type(error).__name__, next(iter(str(error).strip().splitlines()), "")
+        self._leave(status, f"{name}: {summary}" if summary else name)
 
     # ---- for those who inherit ---------------------------------------------------------------
 
@@ -160,7 +161,12 @@ class TrainingRecorder:
         self._detach = backend.attach(model, session, on_left)
 
     def _at_exit(self) -> None:
-        self._leave("exception", "the process ended within fit")
+        # What Python could not handle is kept there by the time at which it exits.
+        error = getattr(sys, "last_value", None)
+        if isinstance(error, BaseException):
+            self.on_train_exception(error)
+        else:
+            self._leave("exception", "the process ended within fit")
 
     def _leave(self, status: str, message: str = "") -> None:
         self._restore()

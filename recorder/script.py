@@ -5,6 +5,7 @@ script runs as it would under ``python``.
 """
 
 import argparse
+import atexit
 import functools
 import importlib.abc
 import importlib.machinery
@@ -19,6 +20,8 @@ from typing import Any
 
 from deeplocalize.traces.errors import TraceError
 from deeplocalize.traces.files import create_writer
+
+_recorded: list[Path] = []
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -39,6 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     attach = functools.partial(_record_every_fit, arguments.output, arguments.overwrite)
     sys.meta_path.insert(0, _AfterImport("keras", attach))
     sys.argv = [target, *rest]
+    atexit.register(_say_if_nothing_was_recorded)
     if arguments.module:
         sys.path.insert(0, "")
         runpy.run_module(target, run_name="__main__", alter_sys=True)
@@ -46,6 +50,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.path.insert(0, str(Path(target).resolve().parent))
         runpy.run_path(target, run_name="__main__")
     return 0
+
+
+def _say_if_nothing_was_recorded() -> None:
+    if not _recorded:
+        print("deeplocalize-record: no fit of a Keras model was recorded", file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -96,6 +105,7 @@ def _recorder(output: Path, n_fits: int, overwrite: bool) -> Any:
         print(f"deeplocalize-record: fit {n_fits} is not recorded: {error}", file=sys.stderr)
         return None
     print(f"deeplocalize-record: recording {path}", file=sys.stderr)
+    _recorded.append(path)
     return recorder
 
 

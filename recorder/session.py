@@ -259,14 +259,14 @@ class Session:
         """Write out the ring where something is not finite for the first time, or is triggered."""
         trigger = self._options.trigger
         if trigger is not None and trigger(iteration, loss):
-            self._write_ring("the trigger said so")
+            self._write_ring("triggered")
         if self._has_broken or not broken.size:
             return
         kinds = {plan.kinds[k] for k in broken}
         if values.loss_scale != 1 and kinds <= _SCALED_KINDS:
             return  # the loss scale is too large for this step, and will be lowered
         self._has_broken = True
-        self._write_ring("something is not finite")
+        self._write_ring("not finite for the first time")
         self._ring = None  # what follows is broken anyway
 
     def _write_ring(self, why: str) -> None:
@@ -275,7 +275,10 @@ class Session:
         tensors = self._ring.drain()
         self._recording.append_tensors(tensors)
         first = min((t.iteration for t in tensors), default=-1)
-        message = f"{why}: tensors since iteration {first} are stored in full"
+        last = self._recording.n_iterations - 1
+        message = (
+            f"{why} at iteration {last}; tensors of iterations {first} to {last} are kept in full"
+        )
         if tensors:
             self._recording.event("anomaly", message, {"first_iteration": first})
 

@@ -48,7 +48,10 @@ def create_writer(path: str | Path, overwrite: bool = False) -> TraceWriter:
     is_hdf5 = suffix in HDF5_SUFFIXES
     if _exists(path):
         if not overwrite:
-            raise TraceExistsError(f"{path}: exists already; choose another name or overwrite=True")
+            raise TraceExistsError(
+                f"{path}: exists already; choose another name, or overwrite it "
+                "(overwrite=True, --overwrite)"
+            )
         if not (hdf5 if is_hdf5 else parquet).is_trace(path):
             raise TraceExistsError(
                 f"{path}: not overwritten, since it is not recognizably a trace of this format; "

@@ -62,6 +62,16 @@ def test_json_goes_to_standard_output_or_a_file(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["diagnosis.json", "faulty.parquet"]
 
 
+@pytest.mark.parametrize("option", ["-o", "--report"])
+def test_a_report_is_not_written_over_its_trace(
+    option: str, healthy: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = Path(healthy).read_bytes()
+    assert cli.main([healthy, option, healthy]) == 2
+    assert "is the trace itself" in capsys.readouterr().err
+    assert Path(healthy).read_bytes() == before
+
+
 def test_a_report_is_as_readable_as_any_new_file(tmp_path: Path) -> None:
     cli.write_whole(tmp_path / "a", "text")
     (tmp_path / "b").write_text("text")

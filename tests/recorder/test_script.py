@@ -97,3 +97,10 @@ def test_an_existing_trace_is_refused_before_the_script_runs(folder: Path) -> No
     assert again.returncode == 2
     assert "exists" in again.stderr
     assert again.stdout == ""
+
+
+def test_a_script_without_a_fit_is_told_so(folder: Path) -> None:
+    (folder / "other.py").write_text("print('done')")
+    recorded = run(folder, *RECORD, "other.py")
+    assert (recorded.returncode, recorded.stdout) == (0, "done\n")
+    assert "no fit of a Keras model was recorded" in recorded.stderr
