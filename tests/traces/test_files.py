@@ -1,7 +1,6 @@
 """Which paths are opened, written, overwritten and refused, and with which words."""
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -187,17 +186,12 @@ def test_a_trace_is_removed_whole(tmp_path: Path, suffix: str) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_a_killed_process_of_the_same_number_prepared_is_no_obstacle(path: Path) -> None:
-    create_writer(path)
-    write_trace(path.with_name("other.parquet"))
-    leftover = path.with_name(f".{path.name}.{os.getpid()}")
-    if leftover.is_dir():
-        shutil.copytree(path.with_name("other.parquet"), leftover, dirs_exist_ok=True)
-    else:
-        leftover.unlink()
-        leftover.write_text("half a file")
+def test_writers_of_one_path_do_not_disturb_each_other(path: Path) -> None:
+    unused = create_writer(path)
     write_trace(path, n_blocks=1)
+    unused.close()
     assert open_reader(path).n_iterations == 4
+    assert list(path.parent.iterdir()) == [path]
 
 
 @contextmanager
