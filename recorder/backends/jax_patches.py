@@ -44,11 +44,19 @@ class StepPatches(KerasPatches):
         self._step = next((_trace(leaf) for leaf in keras.tree.flatten((state, batch))), None)
         self._found: list[tuple[Output, jax.Array]] = []
         self._seen: dict[int, jax.Array] = {}
+        self._regularized: set[int] = set()
 
     @contextlib.contextmanager
     def applied(self) -> Iterator[None]:
         """All patches, in place while the context lasts."""
-        with super().applied(), overridden(self._model, "stateless_call", self._stateless_call):
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(super().applied())
+            stack.enter_context(overridden(self._model, "stateless_call", self._stateless_call))
+            for place in self._placed:
+                if getattr(place.layer, "activity_regularizer", None) is not None:
+                    wrap = functools.partial(self._call_within, place.layer)
+                    stack.enter_context(overridden(place.layer, "call", wrap))
+                    self._regularized.add(id(place.layer))
             yield
 
     def end_step(self) -> None:
@@ -67,6 +75,26 @@ class StepPatches(KerasPatches):
             return (outputs, *others)
 
         return stateless_call
+
+    def _call_within(self, layer: Any, original: Callable[..., Any]) -> Callable[..., Any]:
+        """What a layer computes, before ``__call__`` takes a penalty from it.
+
+        The identity has to come first, so that the penalty's gradient passes through it too.
+        """
+
+        @functools.wraps(original)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            outputs = original(*args, **kwargs)
+            with self._tensors.noting_failure():
+                outputs = super(StepPatches, self)._add_call(layer, (), outputs)
+            return outputs
+
+        return call
+
+    def _add_call(self, layer: Any, inputs: Sequence[Any], outputs: Any) -> Any:
+        if id(layer) in self._regularized:
+            return outputs
+        return super()._add_call(layer, inputs, outputs)
 
     def _follow(self, output: Output) -> jax.Array:
         def note(gradient: jax.Array) -> None:

@@ -5,7 +5,8 @@ operations around it, and a rewritten graph rounds differently. Two of its passe
 single consumer:
 
 - the remapper fuses ``MatMul|Conv + BiasAdd + activation`` into one kernel,
-- the arithmetic optimizer turns trees of additions into one ``AddN`` and hoists common factors.
+- the arithmetic optimizer turns trees of additions into one ``AddN``, hoists common factors, and
+  reorders chains of multiplications so that fewer of them broadcast.
 
 So a tensor is left alone where it is the only link between two operations of such a pattern.
 The check reads the graph as traced, hence it holds for any layer, also for a user's own.
@@ -56,7 +57,7 @@ def reason_not_to_observe(tensor: tf.Tensor) -> str | None:
     if (
         (source in _PRODUCTS and consumer.type in _ADDITIONS)
         or (source in _ADDITIONS and consumer.type in _SUMS)
-        or (source == "Mul" and hoists)
+        or (source == "Mul" and (hoists or consumer.type == "Mul"))
     ):
         return _reason(source, consumer)
     return None
@@ -94,11 +95,15 @@ def _consumers(tensor: tf.Tensor) -> list[tf.Operation]:
     found: dict[str, tf.Operation] = {}
     pending = [tensor]
     while pending:
-        for operation in pending.pop().consumers():
+        passed = pending.pop()
+        for operation in passed.consumers():
             if operation.type in _SHAPE_READERS:
                 continue
             if operation.type in _PASS_THROUGH:
                 pending.extend(operation.outputs)
+            elif operation.type == "IdentityN":  # around every custom gradient
+                pairs = zip(operation.inputs, operation.outputs, strict=True)
+                pending.extend(after for before, after in pairs if before is passed)
             else:
                 found[operation.name] = operation
     return list(found.values())

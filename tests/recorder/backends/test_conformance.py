@@ -25,6 +25,11 @@ OTHERS = FRAMEWORKS[1:]
 TOLERANCE = 1e-4
 """Of a tensor's largest value: float32, other orders of summation, three steps of momentum."""
 
+FLOOR = 1e-2
+"""Largest values below this are taken for it: gradients may be 0 by mathematics, not in float32."""
+
+pytestmark = pytest.mark.slow
+
 Key = tuple[Kind, str, int, str]
 """Kind, path of the layer, call and name of a tensor."""
 
@@ -43,6 +48,8 @@ class Runs:
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: Any) -> Iterator[dict[str, Runs]]:
     """Every training on every framework that is installed, one process each."""
+    if not any(map(importlib.util.find_spec, OTHERS)):
+        pytest.skip("neither jax nor torch is installed: make test-backends")
     program = Path(__file__).with_name("trainings.py")
     directory = tmp_path_factory.mktemp("runs")
     processes = {
@@ -105,6 +112,11 @@ def tensors(trace: Trace, series: Series) -> list[NDArray[Any]]:
     return [np.asarray(x, np.float64) for x in found]
 
 
+def assert_close(values: NDArray[Any], reference: NDArray[Any], what: object) -> None:
+    scale = np.abs(reference).max(initial=FLOOR)
+    np.testing.assert_allclose(values, reference, rtol=0, atol=TOLERANCE * scale, err_msg=str(what))
+
+
 @pytest.mark.parametrize("framework", OTHERS)
 @pytest.mark.parametrize("case", COMPARED)
 def test_the_same_series_are_recorded_in_the_same_order(
@@ -120,14 +132,9 @@ def test_the_same_series_are_recorded_in_the_same_order(
     assert [k for k in additional if k not in allowed and k[:2] not in said] == []
     assert missing == []
     assert [k for k in found if k in wanted] == list(wanted)
-    assert {k: found[k].shape for k in wanted if not is_sparse(k, wanted, found)} == {
-        k: wanted[k].shape for k in wanted if not is_sparse(k, wanted, found)
-    }
-
-
-def is_sparse(key: Key, wanted: dict[Key, Series], found: dict[Key, Series]) -> bool:
-    """Gradients by embeddings are rows on TensorFlow, and whole matrices elsewhere."""
-    return key[0] is Kind.WEIGHT_GRADIENT and wanted[key].shape[:1] != found[key].shape[:1]
+    for key, one in wanted.items():
+        # The first axis may be known (full batches only), or that of an embedding's rows.
+        assert found[key].shape[1:] == one.shape[1:]
 
 
 @pytest.mark.parametrize("framework", OTHERS)
@@ -138,19 +145,19 @@ def test_the_same_values_are_recorded(case: str, framework: str, runs: dict[str,
         for key in wanted:
             pairs = zip(tensors(trace, found[key]), tensors(expected, wanted[key]), strict=True)
             for values, reference in pairs:
-                if is_sparse(key, wanted, found):
-                    columns = reference.shape[-1]
-                    values = values.sum(axis=0)
-                    reference = reference.reshape(-1, columns).sum(axis=0)
-                scale = np.abs(reference).max(initial=1e-6)
-                np.testing.assert_allclose(
-                    values, reference, rtol=0, atol=TOLERANCE * scale, err_msg=str(key)
-                )
+                if values.shape != reference.shape:
+                    # Gradients by embeddings: rows on TensorFlow, whole matrices elsewhere.
+                    values, reference = values.sum(axis=0), reference.sum(axis=0)
+                assert_close(values, reference, key)
 
 
 @pytest.mark.parametrize(
     ("framework", "training"),
-    [(name, training) for name in OTHERS for training in (*COMPARED, *FURTHER, *MODES_OF[name])],
+    [
+        (name, training)
+        for name in FRAMEWORKS
+        for training in (*COMPARED, *FURTHER, *MODES_OF[name])
+    ],
 )
 def test_recording_leaves_the_training_bit_identical(
     framework: str, training: str, runs: dict[str, Runs]
@@ -174,5 +181,4 @@ def test_steps_that_are_not_compiled_give_the_same_trace(mode: str, runs: dict[s
         for one, other in zip(wanted.values(), found.values(), strict=True):
             pairs = zip(tensors(compiled, one), tensors(trace, other), strict=True)
             for reference, values in pairs:
-                scale = np.abs(reference).max(initial=1e-6)
-                np.testing.assert_allclose(values, reference, rtol=0, atol=TOLERANCE * scale)
+                assert_close(values, reference, one)

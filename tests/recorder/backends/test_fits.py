@@ -74,9 +74,10 @@ class Raise(keras.callbacks.Callback):
 
 
 def test_fits_with_and_without_a_recorder_may_follow_each_other(tmp_path: Path) -> None:
-    model, plain = build(), build()
+    model = build()
     recorder = Recorder(tmp_path / "run.h5")
     histories = [fit(model, recorder), fit(model), fit(model, recorder)]
+    plain = build()
     assert histories == [fit(plain) for _ in range(3)]
     assert_same(model, plain)
     assert_untouched(model)
@@ -167,8 +168,9 @@ def test_a_recorder_that_fails_warns_once_and_training_ends_as_without_it(
 def test_a_nan_is_found_in_the_iteration_and_tensor_where_it_appears(tmp_path: Path) -> None:
     x = X.copy()
     x[60, 2] = np.nan
-    model, plain = build(), build()
+    model = build()
     history = fit(model, Recorder(tmp_path / "run.h5"), x=x)
+    plain = build()
     assert repr(history) == repr(fit(plain, x=x))
     assert_same(model, plain)
     with open_trace(tmp_path / "run.h5") as trace:
