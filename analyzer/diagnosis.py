@@ -131,7 +131,8 @@ def _facts(replayed: Replay, reader: TraceReader, seen: Sequence[Finding]) -> Fa
     outcome = outcome_of(
         program, replayed, Severity.FATAL in severities, Severity.SEVERE in severities
     )
-    return Facts(program, read_ends(reader), outcome)
+    broken_at = min((f.onset for f in seen if f.severity is Severity.FATAL), default=None)
+    return Facts(program, read_ends(reader, broken_at), outcome)
 
 
 def _needs(coverage: Coverage, run: Run) -> str:

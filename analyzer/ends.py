@@ -56,9 +56,18 @@ class Ends:
         return np.concatenate(parts)
 
 
-def read_ends(reader: TraceReader) -> Ends:
-    """Read both ends of a trace."""
+def read_ends(reader: TraceReader, broken_at: int | None = None) -> Ends:
+    """Read both ends of a trace, of a broken run only up to where it broke.
+
+    Parameters
+    ----------
+    broken_at
+        The first iteration that is not to be read, though one always is: what a network computes
+        from NaN says nothing about how it was built.
+    """
     n = reader.n_iterations
+    if broken_at is not None:
+        n = min(n, max(broken_at, 1))
     return Ends(
         reader.read(0, min(N_ROWS, n), _COLUMNS),
         reader.read(max(0, n - N_ROWS), n, _COLUMNS),
