@@ -84,7 +84,7 @@ def test_a_healthy_training_is_called_healthy(
 class FromBatch(layers.Layer):
     """Applies a function to its inputs from a given training batch on; before, passes them on."""
 
-    def __init__(self, at: int, function: Callable[[Any], Any], **kwargs: Any) -> None:
+    def __init__(self, at: int, function: Callable[[Any, Any], Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.at, self.function = at, function
 
