@@ -18,9 +18,10 @@ _ADDITIONS = frozenset({"Add", "AddV2", "AddN", "Sub", "BiasAdd"})
 _SUMS = frozenset({"Add", "AddV2", "AddN"})
 _PRODUCTS = frozenset({"MatMul", "BatchMatMulV2", "Conv2D", "Conv3D", "DepthwiseConv2dNative"})
 
-# What the remapper fuses a BiasAdd with, and rounds differently when it does (a fused Relu gives
-# the same bits).
-_FUSED_AFTER_BIAS = frozenset({"Tanh", "Sigmoid", "Elu", "Selu", "LeakyRelu"}) | _SUMS
+# What the remapper fuses a BiasAdd with. Most of it then rounds differently; a fused Relu gives
+# the same numbers, but 0 for NaN where the separate one gives NaN.
+_FUSED_ACTIVATIONS = frozenset({"Relu", "Relu6", "Tanh", "Sigmoid", "Elu", "Selu", "LeakyRelu"})
+_FUSED_AFTER_BIAS = _FUSED_ACTIVATIONS | _SUMS
 
 # Gelu and swish are fused as a whole: bias, arithmetic, and one of these gates.
 _GATES = frozenset({"Erf", "Erfc", "Tanh", "Sigmoid"})
@@ -53,10 +54,12 @@ def reason_not_to_observe(tensor: tf.Tensor) -> str | None:
         # With two consumers no pass touches the tensor, whoever else looks on.
         return None
     consumer = consumers[0]
+    adds_bias = any(_producer(i).type == "BiasAdd" for i in _producer(tensor).inputs)
     hoists = consumer.type in _SUMS and all(i.op.type == "Mul" for i in consumer.inputs)
     if (
         (source in _PRODUCTS and consumer.type in _ADDITIONS)
         or (source in _ADDITIONS and consumer.type in _SUMS)
+        or (source in _SUMS and adds_bias and consumer.type in _FUSED_ACTIVATIONS)
         or (source == "Mul" and (hoists or consumer.type == "Mul"))
     ):
         return _reason(source, consumer)
