@@ -67,23 +67,24 @@ def test_schedules_may_differ_by_kind_and_layer(tmp_path: Path) -> None:
 
 def test_an_iteration_that_breaks_is_recorded_whatever_the_schedule(tmp_path: Path) -> None:
     x = CASES["mlp"].x.copy()
-    x[73, 2] = np.nan
+    x[73, 2] = np.inf
     train(tmp_path / "run.h5", x, epochs=1, schedule=every(1000))
     with open_trace(tmp_path / "run.h5") as trace:
         assert recorded(trace) == [0, 7]
-        n_nan = trace.reader.read(7, 8).statistics["n_nan"][0]
-        kinds = {trace.header.series[k].kind for k in np.flatnonzero(n_nan)}
+        statistics = trace.reader.read(7, 8).statistics
+        n_nonfinite = sum(statistics[c][0] for c in ("n_nan", "n_posinf", "n_neginf"))
+        kinds = {trace.header.series[k].kind for k in np.flatnonzero(n_nonfinite)}
         assert {Kind.INPUT, Kind.OUTPUT, Kind.LOSS, Kind.WEIGHT_GRADIENT} <= kinds
 
 
 def test_the_ring_keeps_the_iterations_before_something_breaks(tmp_path: Path) -> None:
     x = CASES["mlp"].x.copy()
-    x[73, 2] = np.nan
+    x[73, 2] = np.inf
     train(tmp_path / "run.h5", x, epochs=1)
     with open_trace(tmp_path / "run.h5") as trace:
         assert sorted(set(trace.tensors["iteration"])) == list(range(8))
         output = trace.tensor(7, layer="hidden")
-        assert np.flatnonzero(np.isnan(output).any(axis=1)).tolist() == [3]
+        assert np.flatnonzero(~np.isfinite(output).all(axis=1)).tolist() == [3]
         np.testing.assert_array_equal(trace.tensor(7, kind="input"), x[70:80])
         weights = [trace.tensor(i, layer="out", kind="weight", tensor="kernel") for i in (5, 6)]
         update = trace.tensor(5, layer="out", kind="weight_update", tensor="kernel")
@@ -146,7 +147,7 @@ def test_a_budget_leaves_out_what_would_cost_more_than_its_share(tmp_path: Path)
 
 def test_a_budget_still_sees_what_breaks(tmp_path: Path) -> None:
     x = CASES["mlp"].x.copy()
-    x[73, 2] = np.nan
+    x[73, 2] = np.inf
     train(tmp_path / "run.h5", x, epochs=1, budget=1e-6)
     with open_trace(tmp_path / "run.h5") as trace:
         assert recorded(trace) == [0, 7]
