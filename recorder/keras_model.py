@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+from keras.src.optimizers.base_optimizer import BaseOptimizer
 
 from deeplocalize.traces.header import Header, Layer
 
@@ -93,6 +94,27 @@ def activation_name(layer: Any) -> str | None:
         return None
     name = getattr(activation, "__name__", None) or getattr(activation, "name", None)
     return str(name or type(activation).__name__)
+
+
+def has_built_in_activation(layer: Any) -> bool:
+    """Whether a feed-forward layer ends in an activation function of its own.
+
+    Not recurrent layers and cells: Keras picks their fused kernels by the function's identity.
+    """
+    activation = layer.__dict__.get("activation")
+    return (
+        callable(activation)
+        and activation is not keras.activations.linear
+        and not isinstance(activation, keras.layers.Layer)
+        and not isinstance(layer, keras.layers.RNN | keras.layers.Activation)
+        and not hasattr(layer, "state_size")
+    )
+
+
+def optimizers_of(model: Any) -> list[Any]:
+    """Every optimizer that a model holds, such as the two of a GAN."""
+    found = {id(v): v for v in vars(model).values() if isinstance(v, BaseOptimizer)}
+    return list(found.values())
 
 
 def describe_layers(placed: tuple[PlacedLayer, ...]) -> tuple[Layer, ...]:

@@ -20,7 +20,7 @@ from ..session import Session
 from . import Detach, OnLeft
 from .jax_patches import StepPatches
 from .jax_replay import TENSOR_TYPES, Replay
-from .keras_patches import overridden
+from .overriding import overridden
 from .step_handover import StepHandover
 from .step_tensors import StepTensors, tap_batch, tap_loss, tap_metrics
 from .step_weights import Read, tap_state, tap_weights, weights_before

@@ -16,7 +16,8 @@ import keras
 from keras.src.backend.common import masking
 
 from ..keras_model import PlacedLayer
-from .keras_patches import KerasPatches, Output, overridden
+from .keras_patches import KerasPatches, Output
+from .overriding import overridden
 from .step_tensors import StepTensors
 
 

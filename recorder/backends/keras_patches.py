@@ -14,12 +14,18 @@ from typing import Any
 
 import keras
 from keras.src.layers.layer import Layer
-from keras.src.optimizers.base_optimizer import BaseOptimizer
 
 from deeplocalize.traces.header import Unrecorded
 from deeplocalize.traces.schema import Kind
 
-from ..keras_model import PlacedLayer, activation_name, own_weights
+from ..keras_model import (
+    PlacedLayer,
+    activation_name,
+    has_built_in_activation,
+    optimizers_of,
+    own_weights,
+)
+from .overriding import overridden, replaced
 from .step_tensors import Rank, StepTensors, is_floating, named_leaves
 
 _CALL_KINDS = (
@@ -103,10 +109,10 @@ class KerasPatches:
             stack.enter_context(replaced(Layer, "__call__", self._layer_call))
             stack.enter_context(overridden(self._model, "compute_loss", self._compute_loss))
             for place in self._placed:
-                if _has_built_in_activation(place.layer):
+                if has_built_in_activation(place.layer):
                     wrap = functools.partial(self._activation, self._index[id(place.layer)])
                     stack.enter_context(overridden(place.layer, "activation", wrap))
-            for optimizer in _optimizers(self._model):
+            for optimizer in optimizers_of(self._model):
                 wrap = functools.partial(getattr(self, f"_{self.update_method}"), optimizer)
                 stack.enter_context(overridden(optimizer, self.update_method, wrap))
             yield
@@ -314,49 +320,3 @@ class KerasPatches:
             if path.startswith(self._placed[other].path + "/")
         ]
         return max(enclosing, default=0)
-
-
-def _has_built_in_activation(layer: Any) -> bool:
-    """Whether a feed-forward layer ends in an activation function of its own.
-
-    Not recurrent layers and cells: Keras picks their fused kernels by the function's identity.
-    """
-    activation = layer.__dict__.get("activation")
-    return (
-        callable(activation)
-        and activation is not keras.activations.linear
-        and not isinstance(activation, Layer)
-        and not isinstance(layer, keras.layers.RNN | keras.layers.Activation)
-        and not hasattr(layer, "state_size")
-    )
-
-
-def _optimizers(model: Any) -> list[Any]:
-    found = {id(v): v for v in vars(model).values() if isinstance(v, BaseOptimizer)}
-    return list(found.values())
-
-
-@contextlib.contextmanager
-def replaced(owner: type, name: str, wrap: Callable[[Any], Any]) -> Iterator[None]:
-    """An attribute of a class replaced while the context lasts."""
-    original = getattr(owner, name)
-    setattr(owner, name, wrap(original))
-    try:
-        yield
-    finally:
-        setattr(owner, name, original)
-
-
-@contextlib.contextmanager
-def overridden(thing: Any, name: str, wrap: Callable[[Any], Any]) -> Iterator[None]:
-    """An attribute of one object replaced, past Keras's attribute tracking."""
-    had = name in thing.__dict__
-    original = getattr(thing, name)
-    thing.__dict__[name] = wrap(original)
-    try:
-        yield
-    finally:
-        if had:
-            thing.__dict__[name] = original
-        else:
-            thing.__dict__.pop(name, None)

@@ -12,7 +12,8 @@ from typing import Any
 import tensorflow as tf
 
 from ..keras_model import PlacedLayer
-from .keras_patches import KerasPatches, replaced
+from .keras_patches import KerasPatches
+from .overriding import replaced
 from .step_tensors import StepTensors
 
 
