@@ -165,13 +165,7 @@ def test_a_recorder_that_fails_warns_once_and_training_ends_as_without_it(
     assert_untouched(model)
 
 
-ONEDNN = pytest.mark.xfail(
-    BACKEND == "tensorflow",
-    reason="oneDNN fuses MatMul, BiasAdd and Relu into a kernel that turns NaN into 0",
-)
-
-
-@pytest.mark.parametrize("activation", ["tanh", pytest.param("relu", marks=ONEDNN)])
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
 def test_a_nan_is_found_in_the_iteration_and_tensor_where_it_appears(
     activation: str, tmp_path: Path
 ) -> None:
