@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from deeplocalize.traces.header import DataSummary
 from deeplocalize.traces.schema import Kind
 
+from .feature_summary import FeatureSummarizer
 from .kernel import COLUMNS
 
 MAX_DISTINCT = 1000
@@ -37,6 +38,7 @@ class DataSummarizer:
 
     def __init__(self, role: Kind, name: str, shape: tuple[int | None, ...], dtype: str) -> None:
         self._summary = DataSummary(role, name, shape, dtype)
+        self._features = FeatureSummarizer()
         self._n_batches_seen = 0
         self._n_samples = 0
         self._n_finite = 0
@@ -56,6 +58,7 @@ class DataSummarizer:
         limit = MAX_LABEL_BATCHES if self._summary.role is Kind.LABEL else MAX_INPUT_BATCHES
         if self._n_batches_seen < limit and self._n_finite:
             self._add_values(values)
+            self._features.add(values)
         self._n_batches_seen += 1
 
     def _add_moments(self, row: NDArray[np.int64]) -> None:
@@ -109,6 +112,7 @@ class DataSummarizer:
             is_integer_valued=self._is_integer_valued,
             is_one_hot=self._is_one_hot if is_label else None,
             n_distinct=len(counts) if counts and is_label else None,
+            features=self._features.summary(),
             class_counts={f"{value:g}": n for value, n in sorted((counts or {}).items())},
         )
 

@@ -15,7 +15,7 @@ from .errors import (
     TraceWriteError,
 )
 from .files import create_writer, open_reader
-from .header import DataSummary, Header, Layer, Series, Unrecorded
+from .header import DataSummary, FeatureSummary, Header, Layer, Series, Unrecorded
 from .interface import Event, Tensor, TensorEntry, TraceReader, TraceWriter
 from .schema import FORMAT_VERSION, ITERATIONS, STATISTICS, Column, Kind, Phase
 from .table import Block, Table, concatenate, empty_block, empty_table
@@ -29,6 +29,7 @@ __all__ = [
     "Column",
     "DataSummary",
     "Event",
+    "FeatureSummary",
     "Header",
     "Kind",
     "Layer",

@@ -39,11 +39,12 @@ This release writes version {version} and reads 1 to {version}. A newer version 
 One JSON object with `crc32`, the CRC-32 (8 hexadecimal digits) of everything in the line after
 `"crc32": "........", `, then `format_version`, and the fields of `deeplocalize.traces.Header`:
 the model with its `layers` in the order of the forward pass, loss, optimizer, metrics, versions,
-the schedule, `data` (what inputs and targets looked like), `unrecorded` (what was left out, and
-why), and `series`. A series is one tensor followed over the iterations: its `kind`, its `layer`
-(an index into `layers`, or null), the `call` of a shared layer, the `tensor`'s name, and its
-`position` in the execution order of one iteration. Series may be added during a run, at the end;
-the last header counts. NaN and infinities are written as `NaN`, `Infinity`, `-Infinity`.
+the schedule, `data` (what inputs and targets looked like, and their features one by one),
+`unrecorded` (what was left out, and why), and `series`. A series is one tensor followed over the
+iterations: its `kind`, its `layer` (an index into `layers`, or null), the `call` of a shared
+layer, the `tensor`'s name, and its `position` in the execution order of one iteration. Series
+may be added during a run, at the end; the last header counts. NaN and infinities are written as
+`NaN`, `Infinity`, `-Infinity`.
 
 ### Kinds
 

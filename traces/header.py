@@ -58,11 +58,34 @@ class Series:
 
 
 @dataclass(frozen=True)
+class FeatureSummary:
+    """What the ``n`` columns of an input or target looked like, each by itself.
+
+    Columns are the last axis, looked at over ``n_rows`` rows of finite values. ``constant`` names
+    the first few of the ``n_constant`` ones that had one value throughout; ``smallest`` and
+    ``largest`` are the ones of the smallest and largest rms among those that vary (None: none).
+    ``mean_variance`` is that of the columns around their own means.
+    """
+
+    n: int
+    n_rows: int
+    n_constant: int = 0
+    constant: tuple[int, ...] = ()
+    mean_variance: float | None = None
+    smallest: int | None = None
+    largest: int | None = None
+    smallest_rms: float | None = None
+    median_rms: float | None = None
+    largest_rms: float | None = None
+
+
+@dataclass(frozen=True)
 class DataSummary:
     """What one input or target looked like over the batches seen so far.
 
     Ranges and moments are over finite values. ``n_distinct`` counts distinct values up to a
     bound (None: more than that); ``class_counts`` counts integer or one-hot classes.
+    ``features`` tells columns apart (None: images, a single column, or not told).
     """
 
     role: Kind
@@ -79,6 +102,7 @@ class DataSummary:
     is_one_hot: bool | None = None
     n_distinct: int | None = None
     class_counts: Mapping[str, int] = field(default_factory=dict)
+    features: FeatureSummary | None = None
 
 
 @dataclass(frozen=True)
@@ -156,10 +180,7 @@ def header_from_document(document: Mapping[str, Any], source: str) -> Header:
         values = _known(Header, document)
         values["layers"] = tuple(Layer(**_known(Layer, row)) for row in document.get("layers", ()))
         values["series"] = tuple(_series(row) for row in document.get("series", ()))
-        values["data"] = tuple(
-            DataSummary(**{**_known(DataSummary, row), "role": Kind(row["role"])})
-            for row in document.get("data", ())
-        )
+        values["data"] = tuple(_data(row) for row in document.get("data", ()))
         values["unrecorded"] = tuple(
             Unrecorded(**{**_known(Unrecorded, row), "kind": Kind(row["kind"])})
             for row in document.get("unrecorded", ())
@@ -194,6 +215,12 @@ def check_version(version: object, source: str) -> None:
 
 def _series(row: Mapping[str, Any]) -> Series:
     return Series(**{**_known(Series, row), "kind": Kind(row["kind"])})
+
+
+def _data(row: Mapping[str, Any]) -> DataSummary:
+    features = row.get("features")
+    told = FeatureSummary(**_known(FeatureSummary, features)) if features else None
+    return DataSummary(**{**_known(DataSummary, row), "role": Kind(row["role"]), "features": told})
 
 
 def _known(cls: type, row: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from deeplocalize.traces import (
     FORMAT_VERSION,
     Block,
+    DataSummary,
     Event,
+    FeatureSummary,
     Kind,
     Series,
     Tensor,
@@ -128,6 +130,16 @@ def test_the_last_header_counts(path: Path) -> None:
         writer.write_header(header(model_name=name))
     writer.close()
     assert open_reader(path).header.model_name == "second"
+
+
+def test_what_the_data_looked_like_comes_back(path: Path) -> None:
+    features = FeatureSummary(3, 40, 1, (2,), 0.5, 0, 1, 0.1, 0.6, 1.1)
+    told = DataSummary(Kind.INPUT, "x", (None, 3), "float32", 40, features=features)
+    untold = DataSummary(Kind.LABEL, "y", (None,), "int64", class_counts={"0": 40})
+    writer = create_writer(path)
+    writer.write_header(header(data=(told, untold)))
+    writer.close()
+    assert open_reader(path).header.data == (told, untold)
 
 
 def test_names_of_any_script_survive(path: Path) -> None:
