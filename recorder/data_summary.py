@@ -4,7 +4,9 @@ Ranges and moments come from the statistics that are taken anyway; what needs th
 themselves (integers only? one-hot? which classes?) is looked at for a bounded number of batches.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,10 @@ MAX_INPUT_BATCHES = 16
 """Inputs are large, and a few batches show whether they are all integers."""
 
 MAX_LABEL_BATCHES = 2000
+
+_WAITING_BYTES = 1 << 20
+# Batches wait for others: looking at many at once costs hardly more than at one.
+_WAITING_BATCHES = 512
 
 _COLUMN = {name: k for k, name in enumerate(COLUMNS)}
 
@@ -50,31 +56,45 @@ class DataSummarizer:
         self._is_integer_valued = True
         self._is_one_hot = role is Kind.LABEL
         self._class_counts: dict[float, int] | None = {}
+        self._rows: list[NDArray[np.int64]] = []
+        self._batches: list[NDArray[Any]] = []
+        self._waiting_bytes = 0
 
     def add(self, values: NDArray[Any], row: NDArray[np.int64]) -> None:
         """Add a batch: its values, and its row of statistics as `StepKernel` fills it."""
         self._n_samples += values.shape[0] if values.ndim else 1
-        self._add_moments(row)
+        self._rows.append(row)
         limit = MAX_LABEL_BATCHES if self._summary.role is Kind.LABEL else MAX_INPUT_BATCHES
-        if self._n_batches_seen < limit and self._n_finite:
+        if self._n_batches_seen < limit:
+            self._batches.append(values.copy())
+            self._waiting_bytes += values.nbytes
+        self._n_batches_seen += 1
+        if self._waiting_bytes > _WAITING_BYTES or len(self._rows) >= _WAITING_BATCHES:
+            self._take_waiting()
+
+    def _take_waiting(self) -> None:
+        rows, batches = self._rows, self._batches
+        self._rows, self._batches, self._waiting_bytes = [], [], 0
+        if rows:
+            self._add_moments(np.stack(rows))
+        for values in _joined(batches):
             self._add_values(values)
             self._features.add(values)
-        self._n_batches_seen += 1
 
-    def _add_moments(self, row: NDArray[np.int64]) -> None:
-        as_float = row.view(np.float64)
-        n_nonfinite = sum(int(row[_COLUMN[c]]) for c in ("n_nan", "n_posinf", "n_neginf"))
-        n_finite = int(row[_COLUMN["n"]]) - n_nonfinite
-        self._n_nonfinite += n_nonfinite
-        if n_finite:
-            self._n_finite += n_finite
-            self._sum += float(as_float[_COLUMN["mean"]]) * n_finite
-            self._sum_of_squares += float(as_float[_COLUMN["rms"]]) ** 2 * n_finite
-            self._min = min(self._min, float(as_float[_COLUMN["min"]]))
-            self._max = max(self._max, float(as_float[_COLUMN["max"]]))
+    def _add_moments(self, rows: NDArray[np.int64]) -> None:
+        n_nonfinite = rows[:, [_COLUMN[c] for c in ("n_nan", "n_posinf", "n_neginf")]].sum(axis=1)
+        n_finite = rows[:, _COLUMN["n"]] - n_nonfinite
+        self._n_nonfinite += int(n_nonfinite.sum())
+        n_finite, values = n_finite[n_finite > 0], rows.view(np.float64)[n_finite > 0]
+        if n_finite.size:
+            self._n_finite += int(n_finite.sum())
+            self._sum += float(n_finite @ values[:, _COLUMN["mean"]])
+            self._sum_of_squares += float(n_finite @ values[:, _COLUMN["rms"]] ** 2)
+            self._min = min(self._min, float(values[:, _COLUMN["min"]].min()))
+            self._max = max(self._max, float(values[:, _COLUMN["max"]].max()))
 
     def _add_values(self, values: NDArray[Any]) -> None:
-        if not (self._is_integer_valued or self._is_one_hot):
+        if not self._n_finite or not (self._is_integer_valued or self._is_one_hot):
             return
         x = np.asarray(values, np.float64)
         x = x.reshape(x.shape[0], -1) if x.ndim > 1 else x
@@ -95,6 +115,7 @@ class DataSummarizer:
 
     def summary(self) -> DataSummary:
         """The summary of what was added so far."""
+        self._take_waiting()
         if not self._n_finite:
             return replace(self._summary, n_samples=self._n_samples, n_nonfinite=self._n_nonfinite)
         mean = self._sum / self._n_finite
@@ -115,6 +136,13 @@ class DataSummarizer:
             features=self._features.summary(),
             class_counts={f"{value:g}": n for value, n in sorted((counts or {}).items())},
         )
+
+
+def _joined(batches: Sequence[NDArray[Any]]) -> Iterator[NDArray[Any]]:
+    """The batches in their order, neighbours of equal shape as one."""
+    for shape, group in groupby(batches, lambda batch: batch.shape[1:] if batch.ndim else None):
+        alike = list(group)
+        yield np.concatenate(alike) if shape is not None else np.stack(alike)
 
 
 def _is_one_hot(x: NDArray[np.float64]) -> bool:

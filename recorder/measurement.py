@@ -26,7 +26,8 @@ _WATCHED = (
     Kind.WEIGHT_UPDATE,
     Kind.STATE,
 )
-_NONFINITE = [COLUMNS.index(name) for name in ("n_nan", "n_posinf", "n_neginf")]
+# Neighbouring columns: n_nan, n_posinf, n_neginf.
+_NONFINITE = slice(COLUMNS.index("n_nan"), COLUMNS.index("n_neginf") + 1)
 
 Positions = NDArray[np.intp]
 Rows = NDArray[np.int64]
@@ -46,6 +47,7 @@ class Measurement:
         self._distinct = list(dict.fromkeys(schedules))
         self._group = np.array([self._distinct.index(schedule) for schedule in schedules], np.intp)
         self._watched = np.array([kind in _WATCHED for kind in kinds], bool)
+        self._everything = np.ones(len(kinds), bool)
         self._kernels: dict[bytes, tuple[Positions, StepKernel]] = {}
 
     def measure(
@@ -60,14 +62,13 @@ class Measurement:
         widens
             Whether to measure everything where a watched series is not finite.
         """
-        due = np.zeros(len(self._kinds), bool)
-        if allowed:
-            due = np.array([schedule(iteration) for schedule in self._distinct], bool)[self._group]
-        if due.all():
-            return self._rows(due, values)
+        now = [allowed and schedule(iteration) for schedule in self._distinct]
+        if all(now):
+            return self._rows(self._everything, values)
+        due = np.array(now, bool)[self._group]
         positions, rows = self._rows(due | self._watched, values)
         if widens and nonfinite(rows).any():
-            return self._rows(np.ones_like(due), values)
+            return self._rows(self._everything, values)
         kept = due[positions]
         return positions[kept], rows[kept]
 

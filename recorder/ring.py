@@ -19,12 +19,7 @@ class _Iteration:
     series: Sequence[int]
     tensors: Sequence[NDArray[Any]]
     minus: Sequence[NDArray[Any] | None]
-
-    @property
-    def n_bytes(self) -> int:
-        # A weight is held once, though it is also what its successor is compared with.
-        held = {id(x): x.nbytes for x in (*self.tensors, *self.minus) if x is not None}
-        return sum(held.values())
+    n_bytes: int
 
 
 class Ring:
@@ -53,9 +48,11 @@ class Ring:
         if not lasting:
             tensors = [x.copy() for x in tensors]
             minus = [None if x is None else x.copy() for x in minus]
-        iteration = _Iteration(number, series, tensors, minus)
-        self._iterations.append(iteration)
-        self._n_bytes += iteration.n_bytes
+        # A weight is held once, though it is also what its successor is compared with.
+        held = {id(x): x.nbytes for x in (*tensors, *minus) if x is not None}
+        n_bytes = sum(held.values())
+        self._iterations.append(_Iteration(number, series, tensors, minus, n_bytes))
+        self._n_bytes += n_bytes
         while self._n_bytes > self._max_bytes:
             self._n_bytes -= self._iterations.popleft().n_bytes
 
