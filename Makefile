@@ -14,10 +14,10 @@ demo: .venv/.ready  ## record a training that breaks, and one that does not, and
 	@$(BIN)/python examples/demo.py 2> .venv/demo.log || { cat .venv/demo.log >&2; exit 1; }
 
 test: .venv/.ready  ## run the tests, without the slow ones
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow"
 
 test-slow: .venv/.ready  ## run the slow tests
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -n auto --dist loadfile -m slow
 
 # On Linux, PyTorch from the default index brings gigabytes of CUDA along; hence not by default.
 BACKENDS ?= jax
