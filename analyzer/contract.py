@@ -62,6 +62,10 @@ def json_schema() -> Schema:
                 nature=_or_null(Nature),
                 hint=_TEXT,
                 alternatives={"type": "array", "items": {"$ref": "#/$defs/layer"}},
+                is_certain={
+                    "type": "boolean",
+                    "description": "false: seen in a replay that differs from the step",
+                },
                 chain=_list("link", "before, at and after the fault"),
             ),
             "link": _object(
@@ -110,6 +114,15 @@ def json_schema() -> Schema:
                 missing={
                     "type": "array",
                     "items": _object(kind=_one_of(Kind), layer=_LAYER, reason=_TEXT),
+                },
+                replay={
+                    "anyOf": [
+                        _object(
+                            schedule=_TEXT, n_series=_COUNT, n_iterations=_COUNT, n_exact=_COUNT
+                        ),
+                        {"type": "null"},
+                    ],
+                    "description": "tensors that only replays of the step recorded, if asked for",
                 },
             ),
             "trace": _object(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from deeplocalize.traces.header import Header
 from deeplocalize.traces.schema import Kind
 
+from .certain import replayed_series
 from .engine import Replay
 from .places import LayerRef, layer_ref
 from .rules import CURVE_RULES
@@ -31,6 +32,28 @@ class Missing:
 
 
 @dataclass(frozen=True)
+class Replayed:
+    """Tensors that were recorded by replaying the step in some iterations.
+
+    ``schedule`` says in which, or why in none; ``n_exact`` of ``n_iterations`` replays repeated
+    their step bit by bit.
+    """
+
+    schedule: str
+    n_series: int
+    n_iterations: int
+    n_exact: int
+
+    def __str__(self) -> str:
+        if not self.n_series:
+            return self.schedule
+        return (
+            f"{self.n_series} tensors in {self.n_iterations} iterations, {self.n_exact} of them "
+            f"exactly ({self.schedule}, and where something first is not finite)"
+        )
+
+
+@dataclass(frozen=True)
 class Coverage:
     """How far a verdict reaches.
 
@@ -43,6 +66,7 @@ class Coverage:
     judged: tuple[str, ...]
     unjudged: tuple[Unjudged, ...]
     missing: tuple[Missing, ...]
+    replay: Replayed | None = None
 
 
 def coverage_of(replay: Replay) -> Coverage:
@@ -67,6 +91,7 @@ def coverage_of(replay: Replay) -> Coverage:
         judged=tuple(name for name, need in needs.items() if not need),
         unjudged=tuple(Unjudged(name, need) for name, need in needs.items() if need),
         missing=_missing(header),
+        replay=_replayed(replay),
     )
 
 
@@ -79,6 +104,18 @@ def _rule_needs(rule: Rule, n_rows: int, n_series: int) -> str:
     if n_rows < rule.patience:
         return f"{rule.patience} iterations, not {n_rows}"
     return ""
+
+
+def _replayed(replay: Replay) -> Replayed | None:
+    schedule = replay.header.schedule.get("exact")
+    if schedule is None:
+        return None
+    return Replayed(
+        schedule=str(schedule),
+        n_series=len(replayed_series(replay.header)),
+        n_iterations=replay.evidence.n_replayed,
+        n_exact=replay.evidence.n_exact,
+    )
 
 
 def _missing(header: Header) -> tuple[Missing, ...]:

@@ -52,6 +52,7 @@ def _fault(fault: FirstFault) -> Document:
         "nature": fault.nature,
         "hint": fault.hint,
         "alternatives": [_layer(layer) for layer in fault.alternatives],
+        "is_certain": fault.is_certain,
         "chain": [_link(link) for link in fault.chain],
     }
 
@@ -109,6 +110,7 @@ def _coverage(coverage: Coverage) -> Document:
             {"kind": entry.kind, "layer": _layer(entry.layer), "reason": entry.reason}
             for entry in coverage.missing
         ],
+        "replay": None if coverage.replay is None else vars(coverage.replay),
     }
 
 

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from deeplocalize.traces.interface import TraceReader
 from deeplocalize.traces.table import Block
 
+from .certain import without_uncertain
+
 N_ROWS = 32
 
 _COLUMNS = (
@@ -68,10 +70,11 @@ def read_ends(reader: TraceReader, broken_at: int | None = None) -> Ends:
     n = reader.n_iterations
     if broken_at is not None:
         n = min(n, max(broken_at, 1))
-    return Ends(
-        reader.read(0, min(N_ROWS, n), _COLUMNS),
-        reader.read(max(0, n - N_ROWS), n, _COLUMNS),
+    start, stop = (
+        without_uncertain(reader.header, reader.read(*rows, _COLUMNS))
+        for rows in ((0, min(N_ROWS, n)), (max(0, n - N_ROWS), n))
     )
+    return Ends(start, stop)
 
 
 def _recorded(block: Block, series: int, column: str) -> NDArray[np.float64]:

@@ -14,6 +14,7 @@ from deeplocalize.traces.interface import TraceReader
 from deeplocalize.traces.schema import STATISTICS, Kind
 from deeplocalize.traces.table import Block
 
+from .certain import count_replays, without_uncertain
 from .curve import EMPTY, Curve, gather_curve, merge_curves
 from .evidence import Runs, gather, merge, no_runs, only_counted
 from .rules import RULES
@@ -36,7 +37,8 @@ class Evidence:
     """What a stretch of iterations shows.
 
     ``runs`` has one entry per watch; ``loss`` is the curve of the batches' losses, ``metrics``
-    one curve per series of kind metric. ``n_recorded`` counts iterations with statistics.
+    one curve per series of kind metric. ``n_recorded`` counts iterations with statistics,
+    ``n_replayed`` those whose step was replayed, and ``n_exact`` those where every check passed.
     """
 
     n_iterations: int
@@ -44,6 +46,8 @@ class Evidence:
     runs: tuple[Runs, ...]
     loss: Curve
     metrics: Mapping[int, Curve]
+    n_replayed: int = 0
+    n_exact: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +81,8 @@ def replay(
     header = reader.header
     chosen = watches(header, rules)
     total = reader.n_iterations
-    base = baseline(header, reader.read(0, min(BASELINE_ROWS, total), ("n", "rms")))
+    head = reader.read(0, min(BASELINE_ROWS, total), ("n", "rms"))
+    base = baseline(header, without_uncertain(header, head))
     begin, evidence = 0, no_evidence(header, chosen)
     if earlier is not None and _is_continued(earlier, header):
         begin, evidence = earlier.evidence.n_iterations, earlier.evidence
@@ -120,6 +125,8 @@ def evidence_of(
     A block without the columns that count non-finite elements is one that has none.
     """
     is_finite = _NONFINITE_COLUMNS[0] not in block.statistics
+    n_replayed, n_exact = count_replays(header, block)
+    block = without_uncertain(header, block)
     with np.errstate(all="ignore"):
         runs = tuple(
             only_counted(watch.rule.applicable(view).sum(axis=0, dtype=np.int64))
@@ -143,6 +150,8 @@ def evidence_of(
             for i, series in enumerate(header.series)
             if series.kind is Kind.METRIC
         },
+        n_replayed=n_replayed,
+        n_exact=n_exact,
     )
 
 
@@ -157,4 +166,6 @@ def merge_evidence(chosen: Sequence[Watch], a: Evidence, b: Evidence) -> Evidenc
         ),
         loss=merge_curves(a.loss, b.loss),
         metrics={i: merge_curves(curve, b.metrics[i]) for i, curve in a.metrics.items()},
+        n_replayed=a.n_replayed + b.n_replayed,
+        n_exact=a.n_exact + b.n_exact,
     )

@@ -3,6 +3,8 @@
 Layers are given by their position in ``header.layers``.
 """
 
+from collections.abc import Callable
+
 from deeplocalize.traces.header import Header
 from deeplocalize.traces.schema import Kind
 
@@ -47,21 +49,26 @@ def input_series(header: Header, layer: int) -> tuple[int, ...]:
     return tuple(i for i, series in enumerate(header.series) if series.kind is Kind.INPUT)
 
 
-def unrecorded_before(header: Header, layer: int) -> tuple[int, ...]:
-    """Layers without a recorded output from which unobserved values reach the given layer.
+def unseen_before(header: Header, layer: int, is_seen: Callable[[int], bool]) -> tuple[int, ...]:
+    """Layers whose output is not seen, and from which values reach the given layer.
 
     Follows the inbound layers as far as outputs are missing, in order of execution. Where the
-    model's graph is not known, the layers whose output is listed as unrecorded and that run
-    between the last recorded output and the given layer.
+    model's graph is not known, the layers that are known to have an output, and that run between
+    the last one seen and the given layer.
+
+    Parameters
+    ----------
+    is_seen
+        Whether some output of a layer was recorded at the moment in question.
     """
     if not any(other.inbound for other in header.layers):
-        return _unrecorded_in_order(header, layer)
+        return _unseen_in_order(header, layer, is_seen)
     found: set[int] = set()
     ahead = list(feeding(header, layer))
     while ahead:
         other = ahead.pop()
         is_input = header.layers[other].class_name == "InputLayer"
-        if other in found or is_input or series_of(header, other, Kind.OUTPUT):
+        if other in found or is_input or is_seen(other):
             continue
         found.add(other)
         ahead.extend(feeding(header, other))
@@ -74,14 +81,11 @@ def _places(header: Header) -> dict[str, int]:
     return names | {layer.path: i for i, layer in enumerate(header.layers)}
 
 
-def _unrecorded_in_order(header: Header, layer: int) -> tuple[int, ...]:
+def _unseen_in_order(header: Header, layer: int, is_seen: Callable[[int], bool]) -> tuple[int, ...]:
     order = header.layers[layer].order
-    missing = {u.layer for u in header.unrecorded if u.kind is Kind.OUTPUT}
-    recorded_orders = [
-        other.order
-        for i, other in enumerate(header.layers)
-        if other.order < order and series_of(header, i, Kind.OUTPUT)
-    ]
-    since = max(recorded_orders, default=-1)
-    found = [i for i in missing if i is not None and since < header.layers[i].order < order]
+    have_output = {series.layer for series in header.series if series.kind is Kind.OUTPUT}
+    have_output |= {entry.layer for entry in header.unrecorded if entry.kind is Kind.OUTPUT}
+    before = [i for i in have_output if i is not None and header.layers[i].order < order]
+    since = max((header.layers[i].order for i in before if is_seen(i)), default=-1)
+    found = [i for i in before if header.layers[i].order > since]
     return tuple(sorted(found, key=lambda i: header.layers[i].order))

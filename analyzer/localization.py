@@ -14,6 +14,8 @@ from .producer import Origin, producer_of
 from .rules.rule import Symptom
 from .window import Window
 
+_UNCERTAIN = " (according to a replay that differs from the step in some bits)"
+
 
 @dataclass(frozen=True)
 class FirstFault:
@@ -22,7 +24,8 @@ class FirstFault:
     ``layer`` is the producer (None: the data, the loss or the step as a whole), ``place`` the
     first tensor that shows it, which in the backward phase may belong to another layer.
     ``alternatives`` are unrecorded layers that could be the producer as well. ``origin`` and
-    ``nature`` are None for symptoms other than non-finite values.
+    ``nature`` are None for symptoms other than non-finite values. Not ``is_certain``: the place
+    comes from a replay that was not the step bit by bit.
     """
 
     moment: Moment
@@ -36,6 +39,7 @@ class FirstFault:
     hint: str = ""
     alternatives: tuple[LayerRef, ...] = ()
     chain: tuple[Link, ...] = ()
+    is_certain: bool = True
 
 
 def locate(
@@ -61,18 +65,20 @@ def locate(
             chain=chain_of(finding, findings, window),
         )
     producer = producer_of(header, finding.place, window)
+    is_certain = window.is_certain(finding.place.series)
     return FirstFault(
         moment=window.moment,
         phase=finding.place.kind.phase,
         layer=None if producer.layer is None else layer_ref(header.layers[producer.layer]),
         place=finding.place,
         symptom=finding.symptom,
-        explanation=producer.explanation,
+        explanation=producer.explanation + ("" if is_certain else _UNCERTAIN),
         origin=producer.origin,
         nature=nature_of(window, finding.place.series),
         hint=producer.hint,
         alternatives=tuple(layer_ref(header.layers[i]) for i in producer.alternatives),
         chain=chain_of(finding, findings, window),
+        is_certain=is_certain,
     )
 
 

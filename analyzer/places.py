@@ -19,6 +19,7 @@ _PHRASES = {
     Kind.WEIGHT_GRADIENT: "gradient of weight{tensor}",
     Kind.WEIGHT_UPDATE: "update of weight{tensor}",
     Kind.STATE: "state{tensor}",
+    Kind.REPLAY_ERROR: "error of the replay",
 }
 
 

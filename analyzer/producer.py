@@ -7,13 +7,14 @@ Where values around the producer were not recorded, the layers that could be mea
 its alternatives. Layers are given by their position in ``header.layers``.
 """
 
+import functools
 from dataclasses import dataclass
 from enum import StrEnum
 
 from deeplocalize.traces.header import Header
 from deeplocalize.traces.schema import Kind
 
-from .graph import fed_by, input_series, output_layers, series_of, unrecorded_before
+from .graph import fed_by, input_series, output_layers, series_of, unseen_before
 from .operation import backward_hint, forward_hint
 from .places import Place, layer_ref
 from .window import Window
@@ -74,10 +75,9 @@ def _of_the_step(header: Header, place: Place, window: Window) -> Producer:
     if place.kind is not Kind.LOSS:
         held = f"the {place} of this batch has {_amount(place, window)}"
         return Producer(Origin.DATA, None, held)
-    missing = {unrecorded.layer for unrecorded in header.unrecorded}
-    unseen = tuple(
-        i for i in sorted(output_layers(header) & missing) if not series_of(header, i, Kind.OUTPUT)
-    )
+    missing = {entry.layer for entry in header.unrecorded}
+    missing |= {series.layer for series in header.series if series.replayed}
+    unseen = tuple(i for i in sorted(output_layers(header) & missing) if not _is_seen(window, i))
     return Producer(
         Origin.LOSS,
         None,
@@ -113,7 +113,7 @@ def _of_output(header: Header, layer: int, place: Place, window: Window) -> Prod
             f"{_amount(place, window)}",
             forward_hint(window, place.series, preactivation),
         )
-    alternatives = unrecorded_before(header, layer)
+    alternatives = unseen_before(header, layer, functools.partial(_is_seen, window))
     weights = " and weights" if series_of(header, layer, Kind.WEIGHT) else ""
     received = (
         "is the first recorded one after layers whose output is not in the trace"
@@ -190,6 +190,11 @@ def _of_update_or_state(layer: int, place: Place, window: Window) -> Producer:
         else (Origin.STATE, "while nothing before it in this iteration is broken")
     )
     return Producer(origin, layer, f"the {place} has {_amount(place, window)}, {circumstance}")
+
+
+def _is_seen(window: Window, layer: int) -> bool:
+    """Whether an output of the layer was recorded at the moment."""
+    return any(map(window.is_recorded, series_of(window.header, layer, Kind.OUTPUT)))
 
 
 def _amount(place: Place, window: Window) -> str:

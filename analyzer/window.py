@@ -11,6 +11,7 @@ from deeplocalize.traces.header import Header
 from deeplocalize.traces.interface import TraceReader
 from deeplocalize.traces.table import Block
 
+from .certain import are_exact, without_uncertain
 from .places import Moment
 
 N_BEFORE = 32
@@ -49,6 +50,12 @@ class Window:
         """Whether the trace holds the tensor at the moment."""
         return self.value(series, "n") >= 0
 
+    def is_certain(self, series: int) -> bool:
+        """Whether the step recorded the tensor itself, or an exact replay of it at the moment."""
+        if not self.header.series[series].replayed:
+            return True
+        return bool(are_exact(self.header, self.block, series)[self.at])
+
     def is_nonfinite(self, series: int) -> bool:
         """Whether the tensor holds a NaN or an infinity at the moment."""
         return self.n_nan(series) + self.n_inf(series) > 0
@@ -82,7 +89,7 @@ def read_window(reader: TraceReader, iteration: int) -> Window:
     """Read the rows around a recorded iteration."""
     row = row_of(reader, iteration)
     start, stop = max(row - N_BEFORE, 0), min(row + 1 + N_AFTER, reader.n_iterations)
-    block = reader.read(start, stop)
+    block = without_uncertain(reader.header, reader.read(start, stop))
     table, here = block.iterations, row - start
     return Window(
         header=reader.header,

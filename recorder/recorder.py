@@ -22,7 +22,7 @@ from deeplocalize.traces.interface import TraceWriter
 
 from .backends import backend_of
 from .ring import DEFAULT_BYTES
-from .schedule import Schedule
+from .schedule import Schedule, sparse
 from .session import Observer, Options, Session
 
 
@@ -57,6 +57,10 @@ class TrainingRecorder:
         are left out as by a schedule.
     max_bytes
         Recording stops, with a note in the trace, when the trace is this large.
+    exact
+        Record as well what cannot be observed without changing the run, by replaying parts of
+        the step: in iterations 0, 1, 2, 4, 8, ..., in every 100th, and in the one in which
+        something is not finite for the first time. Or a schedule of your own. On TensorFlow.
 
     Raises
     ------
@@ -82,13 +86,15 @@ class TrainingRecorder:
         trigger: Callable[[int, float], bool] | None = None,
         budget: float | None = None,
         max_bytes: int | None = None,
+        exact: bool | Schedule = False,
     ) -> None:
         super().__init__()
         self.path = Path(path)
         """Where the trace of the latest ``fit`` is, or will be."""
         self._first_path = self.path
         self._overwrite = overwrite
-        self._options = Options(schedule, tensors, ring_bytes, trigger, budget, max_bytes)
+        replays = sparse if exact is True else exact or None
+        self._options = Options(schedule, tensors, ring_bytes, trigger, budget, max_bytes, replays)
         self._n_fits = 0
         # What is wrong with the path is said here, before a training begins.
         create_writer(self.path, overwrite).close()

@@ -8,6 +8,9 @@ from deeplocalize.traces.header import Layer, Series
 Schedule = Callable[[int], bool]
 """Says for an iteration, counted from 0, whether something is due."""
 
+SPARSE_EVERY = 100
+"""Replays cost about a step each: every 100th and the powers of two are below 2% in a long run."""
+
 
 def always(iteration: int) -> bool:
     """Due in every iteration."""
@@ -29,6 +32,20 @@ def first(n: int) -> Schedule:
 def powers_of_two(iteration: int) -> bool:
     """Due in iterations 0, 1, 2, 4, 8, ..."""
     return iteration & (iteration - 1) == 0
+
+
+def sparse(iteration: int) -> bool:
+    """Due in iterations 0, 1, 2, 4, 8, ... and in every 100th."""
+    return powers_of_two(iteration) or iteration % SPARSE_EVERY == 0
+
+
+def described(schedule: Schedule) -> str:
+    """A schedule in words, as far as it is one of ours."""
+    if schedule is sparse:
+        return f"iterations 0, 1, 2, 4, 8, ... and every {SPARSE_EVERY}th"
+    if schedule is powers_of_two:
+        return "iterations 0, 1, 2, 4, 8, ..."
+    return "every iteration" if schedule is always else "iterations of the user's choice"
 
 
 def schedule_of(

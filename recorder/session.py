@@ -27,7 +27,7 @@ from .kernel import compile_kernels
 from .measurement import Measurement, nonfinite
 from .recording import Recording, Row
 from .ring import DEFAULT_BYTES, Ring
-from .schedule import Schedule, schedule_of
+from .schedule import Schedule, always, described, schedule_of
 from .step_values import StepValues
 
 Observer = Callable[[Header, Row], None]
@@ -49,11 +49,15 @@ class Options:
     trigger: Callable[[int, float], bool] | None = None
     budget: float | None = None
     max_bytes: int | None = None
+    exact: Schedule | None = None
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The series of one traced form of the step, and what measures them."""
+    """The series of one traced form of the step, and what measures them.
+
+    ``replay``: those that only a replay of the step gives.
+    """
 
     series: NDArray[np.intp]
     kinds: Sequence[Kind]
@@ -61,6 +65,18 @@ class Plan:
     data: Sequence[tuple[int, DataSummarizer]]
     loss: int | None
     first_input: int | None
+    replay: "Plan | None" = None
+
+
+@dataclass(frozen=True)
+class _Step:
+    """An iteration that has been measured and not yet recorded."""
+
+    plan: Plan
+    values: StepValues
+    row: Row
+    breaks: bool
+    began: float
 
 
 class Session:
@@ -99,6 +115,10 @@ class Session:
         self._epoch = 0
         self._batch = 0
         self._lock = threading.Lock()
+        self._pending: _Step | None = None
+        self._replay_is_refused = False
+        if options.exact is not None:
+            self._note_exact(described(options.exact))
         self.is_open = True
         self._recording.event("begin")
 
@@ -108,34 +128,45 @@ class Session:
         """Declare the tensors of a step, in execution order, and what is not among them."""
         series = self._declare(step)
         self._note_unrecorded(missed)
-        data = [
-            (k, self._summarizer(int(series[k]), one))
-            for k, one in enumerate(step)
-            if one.kind in _DATA_KINDS
-        ]
-        kinds = [one.kind for one in step]
-        header = self._recording.header
-        schedules = [schedule_of(one, header.layer_of(one), self._options.schedule) for one in step]
-        return Plan(
-            series,
-            kinds,
-            Measurement(kinds, schedules),
-            data,
-            kinds.index(Kind.LOSS) if Kind.LOSS in kinds else None,
-            kinds.index(Kind.INPUT) if Kind.INPUT in kinds else None,
+        replayed = np.array([one.replayed for one in step], bool)
+        header, schedule = self._recording.header, self._options.schedule
+        plan = self._plan(
+            series[~replayed],
+            [
+                (one, schedule_of(one, header.layer_of(one), schedule))
+                for one in step
+                if not one.replayed
+            ],
         )
+        if not replayed.any():
+            return plan
+        # When there is a replay, all that it gives is recorded.
+        replay = self._plan(series[replayed], [(one, always) for one in step if one.replayed])
+        return replace(plan, replay=replay)
 
-    def step(self, plan: Plan, values: StepValues) -> None:
-        """Record an iteration."""
+    def step(self, plan: Plan, values: StepValues) -> bool:
+        """Record an iteration; whether it is to be replayed (see `replayed`)."""
         if not self.is_open or self._is_full:
-            return
+            return False
         began = time.perf_counter()
         try:
-            self._record(plan, values)
+            self._record_pending()
+            self._pending = self._measure(plan, values, began)
+            if self._pending is not None and self._wants_replay(self._pending):
+                return True
+            self._record_pending()
         except Exception as error:  # the outermost tap: a failing recorder must not stop a training
             self.failed(error)
-        if self._budget is not None:
-            self._budget.spend(time.perf_counter() - began)
+        return False
+
+    def replayed(self, tensors: Sequence[NDArray[Any]]) -> None:
+        """Add what a replay of the latest iteration gave, in the order of the plan's series."""
+        if not self.is_open:
+            return
+        try:
+            self._record_pending(StepValues(tensors, [None] * len(tensors), lasting=True))
+        except Exception as error:  # the outermost tap
+            self.failed(error)
 
     def failed(self, error: Exception) -> None:
         """Stop recording, warn once, let the training go on."""
@@ -143,6 +174,7 @@ class Session:
             if not self.is_open:
                 return
             self.is_open = False
+        self._pending = None
         with contextlib.suppress(Exception):  # the same failure again, about to be reported
             self._recording.event("end", f"recording failed: {error}", {"status": "failed"})
             self._recording.close()
@@ -153,6 +185,22 @@ class Session:
                 RuntimeWarning,
                 stacklevel=2,
             )
+
+    @property
+    def replays(self) -> bool:
+        """Whether what the step does not hand over is to be replayed."""
+        return self._options.exact is not None and not self._replay_is_refused
+
+    def refuse_replay(self, reason: str) -> None:
+        """Say, in the trace and to the person, that there will be no replays."""
+        if not self.replays:
+            return
+        self._replay_is_refused = True
+        message = f"exact=True adds nothing to this recording: {reason}"
+        self._note_exact(message)
+        self._recording.event("note", message)
+        with contextlib.suppress(RuntimeWarning):  # where warnings are errors
+            warnings.warn(f"deeplocalize: {message}", RuntimeWarning, stacklevel=2)
 
     # ---- what the callback calls -------------------------------------------------------------
 
@@ -185,6 +233,7 @@ class Session:
                 return
             self.is_open = False
         try:
+            self._record_pending()
             self._update_data_summary()
             self._recording.event("end", message, {"status": status})
             self._recording.close()
@@ -194,16 +243,30 @@ class Session:
 
     # ---- within ------------------------------------------------------------------------------
 
-    def _record(self, plan: Plan, values: StepValues) -> None:
+    def _plan(self, series: NDArray[np.intp], step: Sequence[tuple[Series, Schedule]]) -> Plan:
+        kinds = [one.kind for one, _ in step]
+        return Plan(
+            series,
+            kinds,
+            Measurement(kinds, [schedule for _, schedule in step]),
+            [
+                (k, self._summarizer(int(series[k]), one))
+                for k, (one, _) in enumerate(step)
+                if one.kind in _DATA_KINDS
+            ],
+            kinds.index(Kind.LOSS) if Kind.LOSS in kinds else None,
+            kinds.index(Kind.INPUT) if Kind.INPUT in kinds else None,
+        )
+
+    def _measure(self, plan: Plan, values: StepValues, began: float) -> _Step | None:
         if self._recording.is_full:
             self._is_full = True
             message = f"the trace reached {self._options.max_bytes} bytes: no more is recorded"
             self._recording.event("limit", message, {"max_bytes": self._options.max_bytes})
-            return
+            return None
         iteration = self._recording.n_iterations
-        allowed = self._budget is None or self._budget.allows()
         measured, rows = plan.measurement.measure(
-            iteration, values, allowed, widens=not self._has_broken
+            iteration, values, self._is_within_budget(), widens=not self._has_broken
         )
         if self._summarizes_data:
             at = {int(k): i for i, k in enumerate(measured)}
@@ -230,44 +293,71 @@ class Session:
         self._batch += 1
         if self._summarizes_data and iteration in _SUMMARY_ITERATIONS:
             self._update_data_summary()
-        self._keep_tensors(iteration, plan, values)
+        return _Step(
+            plan, values, row, self._breaks(plan, values, measured[nonfinite(rows)]), began
+        )
+
+    def _is_within_budget(self) -> bool:
+        return self._budget is None or self._budget.allows()
+
+    def _breaks(self, plan: Plan, values: StepValues, broken: NDArray[np.intp]) -> bool:
+        """Whether something is not finite for the first time."""
+        if self._has_broken or not broken.size:
+            return False
+        # Else the loss scale is too large for this step, and will be lowered.
+        return values.loss_scale == 1 or not {plan.kinds[k] for k in broken} <= _SCALED_KINDS
+
+    def _wants_replay(self, step: _Step) -> bool:
+        exact = self._options.exact
+        if exact is None or step.plan.replay is None:
+            return False
+        return step.breaks or (exact(self._recording.n_iterations) and self._is_within_budget())
+
+    def _record_pending(self, replayed: StepValues | None = None) -> None:
+        """Append the measured iteration, with what a replay of it gave."""
+        step, self._pending = self._pending, None
+        if step is None:
+            return
+        iteration = self._recording.n_iterations
+        tensors = [(step.plan, step.values)]
+        row = step.row
+        if replayed is not None:
+            assert step.plan.replay is not None
+            tensors.append((step.plan.replay, replayed))
+            row = _with_replay(row, step.plan.replay, replayed)
+        self._keep_tensors(iteration, tensors)
         self._recording.append(row)
-        self._respond(iteration, plan, values, loss, measured[nonfinite(rows)])
+        self._respond(iteration, row.loss, step.breaks)
         if self._observer is not None:
             self._observer(self._recording.header, row)
+        if self._budget is not None:
+            self._budget.spend(time.perf_counter() - step.began)
 
-    def _keep_tensors(self, iteration: int, plan: Plan, values: StepValues) -> None:
+    def _keep_tensors(self, iteration: int, parts: Sequence[tuple[Plan, StepValues]]) -> None:
         """Write full tensors where the schedule says so, else hold them in the ring."""
         due = self._options.tensors is not None and self._options.tensors(iteration)
+        ring = Ring(sys.maxsize) if due else self._ring
+        if ring is None:
+            return
+        ring.push(
+            iteration,
+            [index for plan, _ in parts for index in plan.series.tolist()],
+            [tensor for _, values in parts for tensor in values.tensors],
+            [minus for _, values in parts for minus in values.minus],
+            due or all(values.lasting for _, values in parts),
+        )
         if due:
-            single = Ring(sys.maxsize)
-            single.push(iteration, plan.series.tolist(), values.tensors, values.minus, False)
-            self._recording.append_tensors(single.drain())
-        elif self._ring is not None:
-            self._ring.push(
-                iteration, plan.series.tolist(), values.tensors, values.minus, values.lasting
-            )
+            self._recording.append_tensors(ring.drain())
 
-    def _respond(
-        self,
-        iteration: int,
-        plan: Plan,
-        values: StepValues,
-        loss: float,
-        broken: NDArray[np.intp],
-    ) -> None:
+    def _respond(self, iteration: int, loss: float, breaks: bool) -> None:
         """Write out the ring where something is not finite for the first time, or is triggered."""
         trigger = self._options.trigger
         if trigger is not None and trigger(iteration, loss):
             self._write_ring("triggered")
-        if self._has_broken or not broken.size:
-            return
-        kinds = {plan.kinds[k] for k in broken}
-        if values.loss_scale != 1 and kinds <= _SCALED_KINDS:
-            return  # the loss scale is too large for this step, and will be lowered
-        self._has_broken = True
-        self._write_ring("not finite for the first time")
-        self._ring = None  # what follows is broken anyway
+        if breaks:
+            self._has_broken = True
+            self._write_ring("not finite for the first time")
+            self._ring = None  # what follows is broken anyway
 
     def _write_ring(self, why: str) -> None:
         if self._ring is None:
@@ -304,6 +394,10 @@ class Session:
             self._recording.declare(new)
         return np.array(indices, np.intp)
 
+    def _note_exact(self, text: str) -> None:
+        header = self._recording.header
+        self._recording.set_header(replace(header, schedule={**header.schedule, "exact": text}))
+
     def _note_unrecorded(self, missed: Sequence[Unrecorded]) -> None:
         header = self._recording.header
         new = [one for one in dict.fromkeys(missed) if one not in header.unrecorded]
@@ -319,6 +413,15 @@ class Session:
         data = tuple(s.summary() for s in self._summarizers.values())
         if data != self._recording.header.data:
             self._recording.set_header(replace(self._recording.header, data=data))
+
+
+def _with_replay(row: Row, plan: Plan, values: StepValues) -> Row:
+    _, rows = plan.measurement.measure(0, values, allowed=True, widens=False)
+    return replace(
+        row,
+        series=np.concatenate([row.series, plan.series]),
+        statistics=np.concatenate([row.statistics, rows]),
+    )
 
 
 def _number(value: Any) -> Any:

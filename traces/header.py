@@ -45,7 +45,9 @@ class Series:
     ``layer`` indexes ``Header.layers`` (None: belongs to the batch or the step). ``call``
     counts the calls of a shared layer. ``tensor`` is the weight's, input's or metric's name.
     ``position`` is the place in the execution order of one iteration. Axes that vary have
-    length None.
+    length None. ``replayed``: the values come from a replay of the step in some iterations, and
+    are certain in those in which the series of kind ``replay_error``, of the same layer and of
+    the step as a whole, are 0 throughout.
     """
 
     kind: Kind
@@ -55,6 +57,7 @@ class Series:
     tensor: str = ""
     shape: tuple[int | None, ...] = ()
     dtype: str = "float32"
+    replayed: bool = False
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,12 @@ from enum import StrEnum
 
 import numpy as np
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
-HISTORY: tuple[tuple[int, str], ...] = ((1, "header, iterations, statistics, tensors, events"),)
+HISTORY: tuple[tuple[int, str], ...] = (
+    (1, "header, iterations, statistics, tensors, events"),
+    (2, "series that a replay of the step recorded, and the kind `replay_error` of its check"),
+)
 
 
 class Phase(StrEnum):
@@ -41,6 +44,7 @@ class Kind(StrEnum):
     WEIGHT_GRADIENT = "weight_gradient"
     WEIGHT_UPDATE = "weight_update"
     STATE = "state"
+    REPLAY_ERROR = "replay_error"
 
     @property
     def phase(self) -> Phase:
@@ -74,6 +78,11 @@ KINDS: dict[Kind, KindInfo] = {
     ),
     Kind.WEIGHT_UPDATE: KindInfo(Phase.UPDATE, "weight after the step minus weight before it"),
     Kind.STATE: KindInfo(Phase.UPDATE, "non-trainable state of a layer after the step"),
+    Kind.REPLAY_ERROR: KindInfo(
+        Phase.UPDATE,
+        "in how many elements a replay differs from the step, per tensor compared; all 0: what "
+        "was replayed of this layer (of all layers, where it has none) is exact",
+    ),
 }
 
 

@@ -5,12 +5,17 @@ that name the same cause in the same place are merged, and only a handful is kep
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from . import breakage, design, learning, stillness
 from .calibration import believable
 from .cause import Case, Cause, Suspect, Target
 
 MAX_SUSPECTS = 5
+
+# Of suspects in a place that only an inexact replay names: rounding seldom decides what breaks
+# first, but other random numbers would.
+UNCERTAIN_SHARE = 0.8
 
 INFERENCES: tuple[Callable[[Case], Iterable[Suspect]], ...] = (
     design.suspects,
@@ -34,6 +39,8 @@ def infer(case: Case) -> tuple[Suspect, ...]:
             merged[key] = _merged(merged[key], suspect) if key in merged else suspect
     known = [suspect for suspect in merged.values() if suspect.cause is not Cause.UNKNOWN]
     candidates = known or list(merged.values()) or [_unknown(case)]
+    share = 1.0 if case.first_fault.is_certain else UNCERTAIN_SHARE
+    candidates = [replace(s, confidence=share * s.confidence) for s in candidates]
     ranked = sorted(candidates, key=lambda suspect: -suspect.confidence)[:MAX_SUSPECTS]
     return tuple(believable(ranked))
 

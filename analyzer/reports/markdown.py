@@ -87,6 +87,8 @@ def _coverage(coverage: Coverage) -> str:
         hidden = len(coverage.missing) - MAX_MISSING
         more = f" and {hidden} more" if hidden > 0 else ""
         lines.append(f"Not recorded: {escaped(shown)}{more}.")
+    if coverage.replay is not None:
+        lines.append(f"Replayed: {escaped(str(coverage.replay))}.")
     return " ".join(lines)
 
 

@@ -148,6 +148,8 @@ def _basis(diagnosis: Diagnosis, is_verbose: bool) -> RenderableType:
     if coverage.unjudged:
         rows.append(("not judged", ", ".join(entry.rule for entry in coverage.unjudged)))
     rows += [("not recorded", entry) for entry in _missing(coverage, is_verbose)]
+    if coverage.replay is not None:
+        rows.append(("replayed", str(coverage.replay)))
     if diagnosis.findings and not is_verbose:
         rows.append(("findings", f"{len(diagnosis.findings)} in all; --verbose lists them"))
     table = _grid()

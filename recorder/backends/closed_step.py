@@ -9,18 +9,19 @@ from deeplocalize.traces.schema import Kind
 
 from .step_tensors import StepTensors
 
-_INNER_KINDS = (
+INNER_KINDS = (
     Kind.PREACTIVATION,
     Kind.OUTPUT,
     Kind.OUTPUT_GRADIENT,
     Kind.PREACTIVATION_GRADIENT,
     Kind.WEIGHT_GRADIENT,
 )
+"""Kinds of what happens within a step."""
 
 
 def unrecorded(reason: str) -> list[Unrecorded]:
     """What lies within the step, said to be missing."""
-    return [Unrecorded(kind, None, reason) for kind in _INNER_KINDS]
+    return [Unrecorded(kind, None, reason) for kind in INNER_KINDS]
 
 
 class RunningLoss:

@@ -40,6 +40,8 @@ def describe(model: Any) -> Header:
 
 def attach(model: Any, session: Session, on_left: OnLeft) -> Detach:
     """Take over the model's train function for the length of the running ``fit``."""
+    if session.replays:
+        session.refuse_replay("a compiled step of JAX's is replayed anyway, without a check")
     tapped = _tapped_train_function(model, placed_layers(model), session)
     return take_over(model, tapped, session, on_left)
 

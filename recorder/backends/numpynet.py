@@ -46,6 +46,8 @@ def describe(model: Sequential) -> Header:
 
 def attach(model: Sequential, session: Session, on_left: OnLeft) -> Detach:
     """Tap every step of the running ``fit``, which itself tells its callbacks of exceptions."""
+    if session.replays:
+        session.refuse_replay("the NumPy network hands over every tensor anyway")
     tap = _Tap(model, session)
     model.taps.append(tap)
 

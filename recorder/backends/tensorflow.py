@@ -3,8 +3,12 @@
 Statistics are taken in one host call at the end of every step, on the very tensors that the
 step computed. Under XLA host calls are impossible and every further output changes how the
 step is fused, so there only what can be seen from outside of the compiled step is tapped.
+
+Where exact recording is asked for, the host call also says whether a branch behind it is to
+replay what the step does not hand over (`tensorflow_repetition.py`, `tensorflow_replay.py`).
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -16,12 +20,15 @@ from deeplocalize.traces.header import Header, Series, Unrecorded
 from deeplocalize.traces.schema import Kind
 
 from ..keras_model import PlacedLayer, describe_model, placed_layers
+from ..replay_check import n_differing
 from ..session import Session
 from ..step_values import StepValues
 from . import Detach, OnLeft
 from .closed_step import RunningLoss, tap_hyperparameters, unrecorded
 from .step_tensors import StepTensors, Tapped, tap_batch, tap_loss, tap_metrics
 from .tensorflow_graph import reason_not_to_observe
+from .tensorflow_repetition import Repetition
+from .tensorflow_replay import StepReplay
 from .tensorflow_tap import StepTap, new_tensors
 from .train_function import take_over
 
@@ -63,8 +70,9 @@ def _tapped_train_function(
         compiled = tf.function(train_step, jit_compile=True, reduce_retracing=True)
 
         def tapped_step(data: Any) -> Any:
-            logs, tensors = _run_outside(tap, compiled, data, model)
-            _emit(tensors, session)
+            replay = _step_replay(tap, train_step, compiled, data, session)
+            logs, tensors = _run_outside(tap, compiled, data, model, replay)
+            _emit(tensors, session, replay)
             return logs
 
     else:
@@ -84,13 +92,39 @@ def _tapped_train_function(
     return function
 
 
+def _step_replay(
+    tap: StepTap,
+    train_step: Callable[[Any], Any],
+    compiled: Callable[[Any], Any],
+    data: Any,
+    session: Session,
+) -> StepReplay | None:
+    """A copy of an XLA-compiled step, if exact recording is asked for and possible."""
+    if not session.replays:
+        return None
+    if _n_replicas() > 1:
+        session.refuse_replay("each replica has its own variables, and XLA compiles them together")
+        return None
+    try:
+        return StepReplay(tap, train_step, compiled, data)
+    except Exception as error:  # the outermost tap; what is wrong with the step it will say itself
+        session.refuse_replay(f"the step cannot be traced a second time: {error}")
+        return None
+
+
 def _run_outside(
-    tap: StepTap, compiled: Callable[[Any], Any], data: Any, model: Any
+    tap: StepTap,
+    compiled: Callable[[Any], Any],
+    data: Any,
+    model: Any,
+    replay: StepReplay | None,
 ) -> tuple[Any, StepTensors]:
     """An XLA-compiled step, with what can be read before and after it."""
     tensors = new_tensors()
     with tensors.noting_failure():
         tap_batch(tensors, data)
+        if replay is not None:
+            replay.remember()
     before = tap.read_weights(tensors)
     running = RunningLoss(model)
     logs = compiled(data)
@@ -99,40 +133,52 @@ def _run_outside(
         tap_loss(tensors, running.of_this_batch())
         tap.tap_weights(tensors, before)
         tap_hyperparameters(tensors, model)
-        tensors.missed += unrecorded(_XLA_REASON)
+        tensors.missed += unrecorded(_XLA_REASON) if replay is None else replay.missed
     return logs, tensors
 
 
-def _emit(tensors: StepTensors, session: Session) -> None:
+def _n_replicas() -> int:
+    replicas = tf.distribute.get_replica_context()
+    return 1 if replicas is None else int(replicas.num_replicas_in_sync)
+
+
+def _emit(tensors: StepTensors, session: Session, replay: StepReplay | None = None) -> None:
     """End the step with a host call that hands its tensors over."""
     if tensors.failure is not None:
         session.failed(tensors.failure)
         return
-    replicas = tf.distribute.get_replica_context()
-    if replicas is not None and replicas.num_replicas_in_sync > 1:
+    if _n_replicas() > 1:
+        replicas = tf.distribute.get_replica_context()
         if tf.get_static_value(replicas.replica_id_in_sync_group) != 0:
             return
         reason = f"of {replicas.num_replicas_in_sync} replicas, only the first is recorded"
         tensors.missed += [Unrecorded(Kind.INPUT, None, reason)]
     with tensors.noting_failure():
-        _emit_tensors(tensors, session)
+        _emit_tensors(tensors, session, replay)
     if tensors.failure is not None:
         session.failed(tensors.failure)
 
 
-def _emit_tensors(tensors: StepTensors, session: Session) -> None:
+def _emit_tensors(tensors: StepTensors, session: Session, step_replay: StepReplay | None) -> None:
     tapped: list[Tapped] = []
+    left_out: list[tuple[Tapped, str]] = []
     for candidate in sorted(tensors.tapped, key=lambda t: t.order):
         reason = reason_not_to_observe(candidate.value)
         if reason is None:
             tapped.append(candidate)
         else:
-            tensors.missed.append(Unrecorded(candidate.kind, candidate.layer, reason))
-    series = [
-        Series(t.kind, k, t.layer, t.call, t.tensor, tuple(t.value.shape), t.value.dtype.name)
-        for k, t in enumerate(tapped)
+            left_out.append((candidate, reason))
+    replay: StepReplay | Repetition | None = step_replay
+    if replay is None and left_out and session.replays:
+        replay = Repetition([one for one, _ in left_out], [one.value for one in tapped])
+    replayed = [] if replay is None else list(replay.tapped)
+    owners = [] if replay is None else list(dict.fromkeys(replay.owners))
+    tensors.missed += [
+        Unrecorded(one.kind, one.layer, reason)
+        for one, reason in left_out
+        if not any(one is other for other in replayed)
     ]
-    plan = session.plan(series, tensors.missed)
+    plan = session.plan(_series(tapped, replayed, owners), tensors.missed)
     nan = tf.constant(float("nan"))
     learning_rate = nan if tensors.learning_rate is None else tensors.learning_rate
     loss_scale = tf.constant(1.0) if tensors.loss_scale is None else tensors.loss_scale
@@ -147,8 +193,8 @@ def _emit_tensors(tensors: StepTensors, session: Session) -> None:
     where = [unique[id(t.value)] for t in tapped]
     minus_where = [None if t.minus is None else unique[id(t.minus)] for t in tapped]
 
-    def hand_over(*arrays: Any) -> None:
-        session.step(
+    def hand_over(*arrays: Any) -> Any:
+        wants_replay = session.step(
             plan,
             StepValues(
                 [arrays[i] for i in where],
@@ -158,10 +204,55 @@ def _emit_tensors(tensors: StepTensors, session: Session) -> None:
                 lasting=True,
             ),
         )
+        return np.bool_(wants_replay)
 
     if tf.executing_eagerly():
         hand_over(*(np.asarray(value) for value in handed))
-    else:
-        # The arrays are views of TensorFlow's own buffers. (py_function would do the same, but
-        # sets up a gradient tape for every tensor.)
-        tf.numpy_function(hand_over, handed, [])
+        return
+    # The arrays are views of TensorFlow's own buffers. (py_function would do the same, but sets up
+    # a gradient tape for every tensor.)
+    wants_replay = tf.numpy_function(hand_over, handed, tf.bool)
+    if replay is not None and replayed:
+        wants_replay.set_shape(())
+        tf.cond(wants_replay, functools.partial(_replay, replay, session), lambda: tf.constant(0))
+
+
+def _replay(replay: StepReplay | Repetition, session: Session) -> tf.Tensor:
+    """The branch that replays, and hands over what it gave."""
+    result = replay.run()
+    n, n_checks, owners = len(result.values), len(result.found), replay.owners
+
+    def hand_over(*arrays: Any) -> None:
+        checks = arrays[n : n + 2 * n_checks]
+        differing = n_differing(checks[:n_checks], checks[n_checks:])
+        errors = [differing[[o == owner for o in owners]] for owner in dict.fromkeys(owners)]
+        session.replayed([*arrays[:n], *errors])
+
+    handed = [*result.values, *result.found, *result.expected, *result.held]
+    tf.numpy_function(hand_over, handed, [])
+    return tf.constant(0)
+
+
+def _series(
+    tapped: Sequence[Tapped], replayed: Sequence[Tapped], owners: Sequence[int | None]
+) -> list[Series]:
+    """All series of a step, in the order of execution; the checks of a replay come last."""
+    are_replayed = {id(one) for one in replayed}
+    series = [
+        Series(
+            t.kind,
+            k,
+            t.layer,
+            t.call,
+            t.tensor,
+            tuple(t.value.shape),
+            t.value.dtype.name,
+            id(t) in are_replayed,
+        )
+        for k, t in enumerate(sorted((*tapped, *replayed), key=lambda t: t.order))
+    ]
+    checks = [
+        Series(Kind.REPLAY_ERROR, len(series) + k, owner, 0, "", (None,), "int64", replayed=True)
+        for k, owner in enumerate(owners)
+    ]
+    return [*series, *checks]

@@ -42,7 +42,7 @@ def reason_not_to_observe(tensor: tf.Tensor) -> str | None:
     if isinstance(tensor, tf.__internal__.EagerTensor):
         return None
     source = _producer(tensor).type
-    consumers = _consumers(tensor)
+    consumers = consumers_of(tensor)
     if source == "BiasAdd":
         # Some fused patterns (gelu, swish) use it twice, so the count of consumers says nothing.
         forward = [consumer for consumer in consumers if not _is_backward(consumer)]
@@ -73,7 +73,7 @@ def _leads_to_gate(operation: tf.Operation) -> bool:
         if any(o.type in _GATES for o in reached):
             return True
         arithmetic = [o for o in reached if o.type in _GATE_ARITHMETIC]
-        users = [user for o in arithmetic for out in o.outputs for user in _consumers(out)]
+        users = [user for o in arithmetic for out in o.outputs for user in consumers_of(out)]
         reached = [user for user in users if not _is_backward(user)]
     return False
 
@@ -93,8 +93,8 @@ def _producer(tensor: tf.Tensor) -> tf.Operation:
     return operation
 
 
-def _consumers(tensor: tf.Tensor) -> list[tf.Operation]:
-    """Operations that use the values, seen through identities."""
+def consumers_of(tensor: tf.Tensor) -> list[tf.Operation]:
+    """Operations that use a symbolic tensor's values, seen through identities."""
     found: dict[str, tf.Operation] = {}
     pending = [tensor]
     while pending:

@@ -37,6 +37,8 @@ def describe(model: Any) -> Header:
 
 def attach(model: Any, session: Session, on_left: OnLeft) -> Detach:
     """Take over the model's train function for the length of the running ``fit``."""
+    if session.replays:
+        session.refuse_replay("PyTorch steps are not replayed; uncompiled ones are seen whole")
     tapped = _tapped_train_function(model, placed_layers(model), session)
     return take_over(model, tapped, session, on_left)
 
