@@ -22,6 +22,7 @@ MODES: dict[str, dict[str, Any]] = {
     "eager": {"run_eagerly": True},
     "several_steps": {"steps_per_execution": 2},
     "xla": {"jit_compile": True},
+    "xla_replayed": {"jit_compile": True, "exact": True},
 }
 
 
@@ -41,11 +42,11 @@ def build(case: Case, **mode: Any) -> Any:
     return model
 
 
-def record(name: str, path: Path, **mode: Any) -> Any:
+def record(name: str, path: Path, exact: bool = False, **mode: Any) -> Any:
     """Train two batches in order, every tensor stored in full."""
     case = CASES[name]
     model = build(case, **mode)
-    recorder = Recorder(path, tensors=lambda iteration: True)
+    recorder = Recorder(path, tensors=lambda iteration: True, exact=exact)
     n = 2 * BATCH
     model.fit(
         case.x[:n],
@@ -162,6 +163,34 @@ def test_recorded_tensors_equal_an_eager_computation(name: str, mode: str, tmp_p
         np.testing.assert_array_equal(weights[key], before)
         assert_close(dense(weight_gradients[key], gradient), gradient, key)
         np.testing.assert_allclose(updates[key], -0.5 * gradient, rtol=1e-3, atol=2e-6)
+
+
+def test_replayed_preactivations_equal_an_eager_computation(tmp_path: Path) -> None:
+    record("smooth_activations", tmp_path / "run.h5", exact=True)
+    model = build(CASES["smooth_activations"])
+    x = tf.constant(CASES["smooth_activations"].x[:BATCH])
+    with open_trace(tmp_path / "run.h5") as trace:
+        found = tensors_of(trace, Kind.PREACTIVATION, 0)
+        assert any(series.replayed for series in trace.header.series)
+    assert len(found) == 8
+    for layer, value in zip(model.layers, found.values(), strict=False):
+        preactivation = x @ layer.kernel.value + layer.bias.value
+        assert_close(value, preactivation, layer.name)
+        x = layer.activation(preactivation)
+
+
+def test_replayed_normalizations_equal_an_eager_computation(tmp_path: Path) -> None:
+    record("residual", tmp_path / "run.h5", exact=True)
+    model = build(CASES["residual"])
+    layers = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
+    eager = keras.Model(model.input, [layer.output for layer in layers])
+    expected = eager(CASES["residual"].x[:BATCH], training=True)
+    with open_trace(tmp_path / "run.h5") as trace:
+        found = tensors_of(trace, Kind.OUTPUT, 0)
+        replayed = [s for s in trace.header.series if s.replayed and s.kind is Kind.OUTPUT]
+    assert len(replayed) >= 2
+    for (key, value), layer, wanted in zip(found.items(), layers, expected, strict=True):
+        np.testing.assert_allclose(value, wanted, rtol=2e-4, atol=2e-5, err_msg=f"{key} {layer}")
 
 
 def dense(found: NDArray[Any], gradient: Any) -> NDArray[Any]:
