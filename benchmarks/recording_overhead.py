@@ -6,6 +6,9 @@ layers, all kinds, written to disk. Printed are medians over epochs of the time 
 ratio with its spread (the ratios of neighbouring pairs), and the bytes per step and series.
 
     python benchmarks/recording_overhead.py [--pairs 5] [--format h5|parquet] [WORKLOAD ...]
+
+``--exact never`` and ``--exact always`` show what exact recording costs in iterations that are
+not replayed and in those that are; ``--xla`` has XLA compile the step.
 """
 
 import argparse
@@ -22,6 +25,7 @@ import numpy as np
 from keras import layers
 
 from deeplocalize.recorder import Recorder
+from deeplocalize.recorder.schedule import always
 from deeplocalize.traces import open_trace
 
 WARM_EPOCHS = 1
@@ -135,15 +139,37 @@ class EpochTimes(keras.callbacks.Callback):
         self.seconds.append(time.perf_counter() - self._began)
 
 
-def step_seconds(workload: Workload, x: Any, y: Any, trace: Path | None) -> float:
+EXACT: dict[str, bool | Callable[[int], bool]] = {
+    "off": False,
+    "never": lambda iteration: False,
+    "always": always,
+    "sparse": True,
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a workload is trained and recorded."""
+
+    trace: Path
+    exact: str = "off"
+    xla: bool = False
+
+
+def step_seconds(workload: Workload, x: Any, y: Any, settings: Settings, records: bool) -> float:
     """Median seconds of a step of one training."""
     keras.utils.set_random_seed(1)
     model = workload.build()
-    model.compile(keras.optimizers.Adam(1e-3), "sparse_categorical_crossentropy")
+    model.compile(
+        keras.optimizers.Adam(1e-3),
+        "sparse_categorical_crossentropy",
+        jit_compile=settings.xla or "auto",
+    )
     times = EpochTimes()
     callbacks: list[Any] = [times]
-    if trace is not None:
-        callbacks.append(Recorder(trace, overwrite=True))
+    if records:
+        exact = EXACT[settings.exact]
+        callbacks.append(Recorder(settings.trace, overwrite=True, exact=exact))
     model.fit(
         x,
         y,
@@ -160,7 +186,7 @@ def n_bytes(trace: Path) -> int:
     return sum(part.stat().st_size for part in parts if part.is_file())
 
 
-def measure(name: str, n_pairs: int, trace: Path) -> str:
+def measure(name: str, n_pairs: int, settings: Settings) -> str:
     workload = WORKLOADS[name]
     rng = np.random.default_rng(0)
     n = workload.batch_size * workload.n_batches
@@ -168,12 +194,12 @@ def measure(name: str, n_pairs: int, trace: Path) -> str:
     y = rng.integers(0, 10, n)
     plain, recorded = [], []
     for _ in range(n_pairs):
-        plain.append(step_seconds(workload, x, y, None))
-        recorded.append(step_seconds(workload, x, y, trace))
+        plain.append(step_seconds(workload, x, y, settings, records=False))
+        recorded.append(step_seconds(workload, x, y, settings, records=True))
     ratios = sorted(b / a for a, b in zip(plain, recorded, strict=True))
-    with open_trace(trace) as opened:
+    with open_trace(settings.trace) as opened:
         n_series, n_iterations = len(opened.header.series), opened.n_iterations
-    per_step = n_bytes(trace) / n_iterations
+    per_step = n_bytes(settings.trace) / n_iterations
     return (
         f"{name:12} {statistics.median(plain) * 1e3:8.2f} {statistics.median(recorded) * 1e3:8.2f}"
         f" {statistics.median(ratios):7.2f}   {ratios[0]:.2f}-{ratios[-1]:.2f}"
@@ -186,15 +212,17 @@ def main() -> None:
     parser.add_argument("workloads", nargs="*", choices=[*WORKLOADS, []], help="default: all")
     parser.add_argument("--pairs", type=int, default=5, help="trainings of each kind")
     parser.add_argument("--format", choices=("h5", "parquet"), default="h5")
+    parser.add_argument("--exact", choices=tuple(EXACT), default="off", help="replayed steps")
+    parser.add_argument("--xla", action="store_true", help="compile the step with XLA")
     arguments = parser.parse_args()
     print(
         "workload     plain ms  rec. ms   ratio  (min-max)   series  B/step  B/series", flush=True
     )
     with tempfile.TemporaryDirectory() as folder:
+        trace = Path(folder) / f"run.{arguments.format}"
+        settings = Settings(trace, arguments.exact, arguments.xla)
         for name in arguments.workloads or WORKLOADS:
-            print(
-                measure(name, arguments.pairs, Path(folder) / f"run.{arguments.format}"), flush=True
-            )
+            print(measure(name, arguments.pairs, settings), flush=True)
 
 
 if __name__ == "__main__":

@@ -22,18 +22,17 @@ from deeplocalize.traces.interface import TraceWriter
 from deeplocalize.traces.schema import Kind
 
 from .budget import Budget
-from .data_summary import DataSummarizer
 from .kernel import compile_kernels
-from .measurement import Measurement, nonfinite
+from .measurement import nonfinite
+from .plan import Plan, Plans
 from .recording import Recording, Row
 from .ring import DEFAULT_BYTES, Ring
-from .schedule import Schedule, always, described, schedule_of
+from .schedule import Schedule, described
 from .step_values import StepValues
 
 Observer = Callable[[Header, Row], None]
 """Is shown a row of the trace and the header as it is then; what it raises ends the recording."""
 
-_DATA_KINDS = (Kind.INPUT, Kind.LABEL, Kind.SAMPLE_WEIGHT)
 # A training killed in its first epoch is to leave a summary, too.
 _SUMMARY_ITERATIONS = {16**k for k in range(8)}
 _SCALED_KINDS = {Kind.OUTPUT_GRADIENT, Kind.PREACTIVATION_GRADIENT, Kind.WEIGHT_GRADIENT}
@@ -50,22 +49,6 @@ class Options:
     budget: float | None = None
     max_bytes: int | None = None
     exact: Schedule | None = None
-
-
-@dataclass(frozen=True)
-class Plan:
-    """The series of one traced form of the step, and what measures them.
-
-    ``replay``: those that only a replay of the step gives.
-    """
-
-    series: NDArray[np.intp]
-    kinds: Sequence[Kind]
-    measurement: Measurement
-    data: Sequence[tuple[int, DataSummarizer]]
-    loss: int | None
-    first_input: int | None
-    replay: "Plan | None" = None
 
 
 @dataclass(frozen=True)
@@ -109,8 +92,7 @@ class Session:
         self._has_broken = False
         self._is_full = False
         self._observer = observer
-        self._known: dict[tuple[Kind, int | None, int, str], int] = {}
-        self._summarizers: dict[int, DataSummarizer] = {}
+        self._plans = Plans(self._recording, options.schedule)
         self._summarizes_data = True
         self._epoch = 0
         self._batch = 0
@@ -126,23 +108,7 @@ class Session:
 
     def plan(self, step: Sequence[Series], missed: Sequence[Unrecorded]) -> Plan:
         """Declare the tensors of a step, in execution order, and what is not among them."""
-        series = self._declare(step)
-        self._note_unrecorded(missed)
-        replayed = np.array([one.replayed for one in step], bool)
-        header, schedule = self._recording.header, self._options.schedule
-        plan = self._plan(
-            series[~replayed],
-            [
-                (one, schedule_of(one, header.layer_of(one), schedule))
-                for one in step
-                if not one.replayed
-            ],
-        )
-        if not replayed.any():
-            return plan
-        # When there is a replay, all that it gives is recorded.
-        replay = self._plan(series[replayed], [(one, always) for one in step if one.replayed])
-        return replace(plan, replay=replay)
+        return self._plans.add(step, missed)
 
     def step(self, plan: Plan, values: StepValues) -> bool:
         """Record an iteration; whether it is to be replayed (see `replayed`)."""
@@ -221,7 +187,7 @@ class Session:
             self._recording.event(
                 "epoch", f"epoch {epoch} ended", {"epoch": epoch, "logs": numbers}
             )
-            self._update_data_summary()
+            self._plans.update_data_summary()
             self._summarizes_data = False  # further epochs show the same data again
         except Exception as error:  # the outermost tap
             self.failed(error)
@@ -234,7 +200,7 @@ class Session:
             self.is_open = False
         try:
             self._record_pending()
-            self._update_data_summary()
+            self._plans.update_data_summary()
             self._recording.event("end", message, {"status": status})
             self._recording.close()
         except Exception as error:  # the outermost tap
@@ -242,21 +208,6 @@ class Session:
             self.failed(error)
 
     # ---- within ------------------------------------------------------------------------------
-
-    def _plan(self, series: NDArray[np.intp], step: Sequence[tuple[Series, Schedule]]) -> Plan:
-        kinds = [one.kind for one, _ in step]
-        return Plan(
-            series,
-            kinds,
-            Measurement(kinds, [schedule for _, schedule in step]),
-            [
-                (k, self._summarizer(int(series[k]), one))
-                for k, (one, _) in enumerate(step)
-                if one.kind in _DATA_KINDS
-            ],
-            kinds.index(Kind.LOSS) if Kind.LOSS in kinds else None,
-            kinds.index(Kind.INPUT) if Kind.INPUT in kinds else None,
-        )
 
     def _measure(self, plan: Plan, values: StepValues, began: float) -> _Step | None:
         if self._recording.is_full:
@@ -292,7 +243,7 @@ class Session:
         )
         self._batch += 1
         if self._summarizes_data and iteration in _SUMMARY_ITERATIONS:
-            self._update_data_summary()
+            self._plans.update_data_summary()
         return _Step(
             plan, values, row, self._breaks(plan, values, measured[nonfinite(rows)]), began
         )
@@ -372,47 +323,9 @@ class Session:
         if tensors:
             self._recording.event("anomaly", message, {"first_iteration": first})
 
-    def _declare(self, step: Sequence[Series]) -> NDArray[np.intp]:
-        """Indices of the series; new ones take the position of the one before them."""
-        is_first = not self._known
-        declared = self._recording.header.series
-        position = 0
-        new: list[Series] = []
-        indices: list[int] = []
-        for rank, one in enumerate(step):
-            key = (one.kind, one.layer, one.call, one.tensor)
-            index = self._known.get(key)
-            if index is not None:
-                position = declared[index].position
-            else:
-                position = rank if is_first else position
-                index = len(declared) + len(new)
-                self._known[key] = index
-                new.append(replace(one, position=position))
-            indices.append(index)
-        if new:
-            self._recording.declare(new)
-        return np.array(indices, np.intp)
-
     def _note_exact(self, text: str) -> None:
         header = self._recording.header
         self._recording.set_header(replace(header, schedule={**header.schedule, "exact": text}))
-
-    def _note_unrecorded(self, missed: Sequence[Unrecorded]) -> None:
-        header = self._recording.header
-        new = [one for one in dict.fromkeys(missed) if one not in header.unrecorded]
-        if new:
-            self._recording.set_header(replace(header, unrecorded=(*header.unrecorded, *new)))
-
-    def _summarizer(self, series: int, one: Series) -> DataSummarizer:
-        if series not in self._summarizers:
-            self._summarizers[series] = DataSummarizer(one.kind, one.tensor, one.shape, one.dtype)
-        return self._summarizers[series]
-
-    def _update_data_summary(self) -> None:
-        data = tuple(s.summary() for s in self._summarizers.values())
-        if data != self._recording.header.data:
-            self._recording.set_header(replace(self._recording.header, data=data))
 
 
 def _with_replay(row: Row, plan: Plan, values: StepValues) -> Row:

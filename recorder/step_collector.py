@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from deeplocalize.traces.header import Series
 from deeplocalize.traces.schema import Kind, Phase
 
-from .session import Plan, Session
+from .plan import Plan
+from .session import Session
 from .step_values import StepValues
 
 _PHASES = list(Phase)

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from deeplocalize.traces.header import Series
 from deeplocalize.traces.schema import Kind
 
-from ..session import Plan, Session
+from ..plan import Plan
+from ..session import Session
 from ..step_values import StepValues
 from .step_tensors import StepTensors, Tapped, dtype_name
 
