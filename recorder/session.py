@@ -270,13 +270,17 @@ class Session:
         if step is None:
             return
         iteration = self._recording.n_iterations
-        tensors = [(step.plan, step.values)]
-        row = step.row
+        row, series, values = step.row, step.plan.series, step.values
         if replayed is not None:
             assert step.plan.replay is not None
-            tensors.append((step.plan.replay, replayed))
             row = _with_replay(row, step.plan.replay, replayed)
-        self._keep_tensors(iteration, tensors)
+            series = np.concatenate([series, step.plan.replay.series])
+            values = replace(
+                values,
+                tensors=[*values.tensors, *replayed.tensors],
+                minus=[*values.minus, *replayed.minus],
+            )
+        self._keep_tensors(iteration, series, values)
         self._recording.append(row)
         self._respond(iteration, row.loss, step.breaks)
         if self._observer is not None:
@@ -284,19 +288,14 @@ class Session:
         if self._budget is not None:
             self._budget.spend(time.perf_counter() - step.began)
 
-    def _keep_tensors(self, iteration: int, parts: Sequence[tuple[Plan, StepValues]]) -> None:
+    def _keep_tensors(self, iteration: int, series: NDArray[np.intp], values: StepValues) -> None:
         """Write full tensors where the schedule says so, else hold them in the ring."""
         due = self._options.tensors is not None and self._options.tensors(iteration)
         ring = Ring(sys.maxsize) if due else self._ring
         if ring is None:
             return
-        ring.push(
-            iteration,
-            [index for plan, _ in parts for index in plan.series.tolist()],
-            [tensor for _, values in parts for tensor in values.tensors],
-            [minus for _, values in parts for minus in values.minus],
-            due or all(values.lasting for _, values in parts),
-        )
+        lasting = due or values.lasting
+        ring.push(iteration, series.tolist(), values.tensors, values.minus, lasting)
         if due:
             self._recording.append_tensors(ring.drain())
 

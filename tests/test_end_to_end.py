@@ -191,6 +191,58 @@ def test_an_injected_fault_is_located_exactly(
     assert (code, found) == (1, expected)
 
 
+def fit_exactly(model: Any, trace: Path, x: Any = None) -> None:
+    """Train and replay only the iteration that breaks, besides the first."""
+    images, y = digits()
+    x = images if x is None else x
+    n = 30 * BATCH
+    callbacks = [Recorder(trace, exact=lambda iteration: iteration == 0)]
+    model.fit(x[:n], y[:n], batch_size=BATCH, shuffle=False, verbose=0, callbacks=callbacks)
+
+
+def overflow_before_gelu(trace: Path) -> Expected:
+    # Finite inputs whose products with the kernel are beyond float32.
+    x, _ = digits()
+    x[17 * BATCH + 3] = 3e38
+    hidden = layers.Dense(
+        16, activation="gelu", kernel_initializer=keras.initializers.Constant(0.5), name="hidden"
+    )
+    fit_exactly(stack(hidden), trace, x)
+    return Expected("hidden", 17, "preactivation", "forward")
+
+
+def log_within_a_compiled_step(trace: Path) -> Expected:
+    log = FromBatch(21, lambda x, due: ops.log((1 - due) * (1 + ops.abs(x))), name="log")
+    model = stack(layers.Dense(32, activation="relu"), log, layers.Dense(16))
+    model.compile("sgd", "sparse_categorical_crossentropy", jit_compile=True)
+    fit_exactly(model, trace)
+    return Expected("log", 21, "output", "forward")
+
+
+def sqrt_within_a_compiled_step(trace: Path) -> Expected:
+    root = FromBatch(18, lambda x, due: ops.sqrt((1 - due) * (1 + ops.abs(x))), name="root")
+    model = stack(layers.Dense(32, activation="relu", name="before"), root)
+    model.compile("sgd", "sparse_categorical_crossentropy", jit_compile=True)
+    fit_exactly(model, trace)
+    return Expected("root", 18, "output_gradient", "backward")
+
+
+@pytest.mark.parametrize(
+    "inject", [overflow_before_gelu, log_within_a_compiled_step, sqrt_within_a_compiled_step]
+)
+def test_a_fault_within_what_is_left_out_by_default_is_located_by_a_replay(
+    inject: Callable[[Path], Expected], trace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keras.utils.set_random_seed(3)
+    expected = inject(trace)
+    code, document = analyse(trace, capsys)
+    fault = document["first_fault"]
+    found = Expected(fault["layer"]["name"], fault["iteration"], fault["kind"], fault["phase"])
+    assert (code, found) == (1, expected)
+    assert fault["is_certain"]
+    assert document["coverage"]["replay"]["n_iterations"] == 2
+
+
 def test_a_frozen_layer_is_no_fault(trace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     keras.utils.set_random_seed(3)
     frozen = layers.Dense(64, activation="relu", trainable=False, name="frozen")

@@ -42,9 +42,11 @@ the model with its `layers` in the order of the forward pass, loss, optimizer, m
 the schedule, `data` (what inputs and targets looked like, and their features one by one),
 `unrecorded` (what was left out, and why), and `series`. A series is one tensor followed over the
 iterations: its `kind`, its `layer` (an index into `layers`, or null), the `call` of a shared
-layer, the `tensor`'s name, and its `position` in the execution order of one iteration. Series
-may be added during a run, at the end; the last header counts. NaN and infinities are written as
-`NaN`, `Infinity`, `-Infinity`.
+layer, the `tensor`'s name, and its `position` in the execution order of one iteration. Where it
+is `replayed`, its values come from replays of the step in some iterations, and the series of kind
+`replay_error` in these iterations say whether the replay was the step bit by bit. Series may be
+added during a run, at the end; the last header counts. NaN and infinities are written as `NaN`,
+`Infinity`, `-Infinity`.
 
 ### Kinds
 

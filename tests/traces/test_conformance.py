@@ -346,6 +346,27 @@ def test_a_file_of_the_other_name_is_told_by_its_content(path: Path) -> None:
     assert open_reader(renamed).n_iterations == 12
 
 
+def test_every_earlier_version_is_read(path: Path) -> None:
+    for version in range(1, FORMAT_VERSION):
+        with_version(path, version)
+        reader = open_reader(path)
+        assert_same(reader.read(0, 4), block())
+        assert not any(series.replayed for series in reader.header.series)
+        reader.close()
+
+
+def test_a_replayed_series_stays_one(path: Path) -> None:
+    check = Series(Kind.REPLAY_ERROR, 1, shape=(None,), dtype="int64", replayed=True)
+    writer = create_writer(path)
+    writer.write_header(header(1).with_series((check,)))
+    writer.append(block(n_series=2))
+    writer.close()
+    reader = open_reader(path)
+    assert reader.header.series[1] == check
+    assert_same(reader.read(), block(n_series=2))
+    reader.close()
+
+
 def test_a_newer_version_is_refused_with_the_way_out(path: Path) -> None:
     with_version(path, FORMAT_VERSION + 1)
     with pytest.raises(TraceVersionError, match="upgrade deeplocalize"):
