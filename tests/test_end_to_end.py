@@ -14,6 +14,7 @@ from keras import layers, ops
 
 from deeplocalize.analyzer.cli import main
 from deeplocalize.recorder import Recorder
+from deeplocalize.recorder.schedule import every
 
 BATCH = 16
 
@@ -75,6 +76,23 @@ def test_a_healthy_training_is_called_healthy(
     train([Recorder(trace)])
     code, document = analyse(trace, capsys)
     assert (code, document["verdict"], document["first_fault"]) == (0, "healthy", None)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_replays_of_a_healthy_training_raise_no_alarm(
+    compiled: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keras.utils.set_random_seed(3)
+    x, y = digits()
+    hidden = [layers.Dense(32, activation="tanh"), layers.Dense(16, activation="gelu")]
+    model = stack(*hidden)
+    model.compile("adam", "sparse_categorical_crossentropy", jit_compile=compiled)
+    recorder = Recorder(tmp_path / "run.h5", exact=every(5))
+    model.fit(x, y, epochs=5, verbose=0, callbacks=[recorder])
+    code, document = analyse(tmp_path / "run.h5", capsys)
+    assert (code, document["verdict"]) == (0, "healthy")
+    assert document["coverage"]["replay"]["n_iterations"] == 57
+    assert not document["coverage"]["missing"]
 
 
 # ---- injected faults -----------------------------------------------------------------------------

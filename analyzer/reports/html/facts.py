@@ -24,8 +24,8 @@ from ...verdict import Verdict
 MAX_ONSETS = 12
 MAX_CLASSES = 12
 
-# Kinds with one series, which are drawn as curves and not as a heat map.
-_CURVES = (Kind.LOSS, Kind.METRIC)
+# Kinds with one series are drawn as curves and not as a heat map; checks of replays not at all.
+_UNMAPPED = (Kind.LOSS, Kind.METRIC, Kind.REPLAY_ERROR)
 _KIND_OF_TARGET = {
     Target.LOSS: Kind.LOSS,
     Target.DATA: Kind.INPUT,
@@ -100,7 +100,7 @@ def kinds_of(header: Header) -> list[dict[str, Any]]:
     """The recorded kinds that make a heat map, with their series in the order of the layers."""
     found: dict[Kind, list[int]] = {}
     for i, series in enumerate(header.series):
-        if series.kind not in _CURVES:
+        if series.kind not in _UNMAPPED:
             found.setdefault(series.kind, []).append(i)
 
     def place(i: int) -> tuple[int, int]:
