@@ -54,7 +54,13 @@ class Repetition:
 
     def __init__(self, left_out: Sequence[Tapped], observed: Sequence[tf.Tensor]) -> None:
         self._observed = observed
-        pairs = [(one, _witness(one.value, observed)) for one in left_out]
+        given = {_key(value) for value in observed}
+        leading = [(value, _leading_to(value, given - {_key(value)})) for value in observed]
+        pairs = [
+            (one, _first_after(one.value, leading))
+            for one in left_out
+            if _leading_to(one.value, given) is not None
+        ]
         self.tapped = [one for one, witness in pairs if witness is not None]
         """Those that can be repeated."""
         self.owners = [one.layer for one in self.tapped]
@@ -73,16 +79,15 @@ class Repetition:
         )
 
 
-def _witness(tensor: tf.Tensor, observed: Sequence[tf.Tensor]) -> tf.Tensor | None:
-    """The first tensor observed that needs the given one; None where it cannot be repeated."""
-    given = {_key(value) for value in observed}
-    if _leading_to(tensor, given) is None:
-        return None
-    for witness in observed:
-        leading = _leading_to(witness, given - {_key(witness)})
-        if leading is not None and tensor.op.name in leading:
-            return witness
-    return None
+def _first_after(
+    tensor: tf.Tensor, leading: Sequence[tuple[tf.Tensor, Mapping[str, tf.Operation] | None]]
+) -> tf.Tensor | None:
+    """The first tensor that the given one leads to, of those with the operations before them."""
+    name = tensor.op.name
+    return next(
+        (after for after, operations in leading if operations is not None and name in operations),
+        None,
+    )
 
 
 def _repeat(

@@ -46,7 +46,7 @@ class StepReplay:
         self._train_step = train_step
         self._data = data
         self.tapped: Sequence[Tapped] = ()
-        """What the copy hands out; the tensors as the copy's own graph has them."""
+        """What the copy hands out, in the order of execution, as its own graph knows it."""
         self.missed: Sequence[Unrecorded] = ()
         # The step first: what it builds in its first trace is to be its own.
         own = step.get_concrete_function(data)
@@ -89,6 +89,7 @@ class StepReplay:
             np.random.set_state(randomness[1])
         if tensors.failure is not None:
             raise tensors.failure
-        self.tapped = [one for one in tensors.tapped if one.kind in INNER_KINDS]
+        inner = [one for one in tensors.tapped if one.kind in INNER_KINDS]
+        self.tapped = sorted(inner, key=lambda one: one.order)
         self.missed = tensors.missed
         return [one.value for one in self.tapped]
