@@ -32,6 +32,7 @@ from .tensorflow_replay import StepReplay
 from .tensorflow_tap import StepTap, new_tensors
 from .train_function import take_over
 
+_REPLICAS_REASON = "a step that several replicas share is not replayed"
 _XLA_REASON = "it lives inside the step that XLA compiles, where observing changes the run"
 
 
@@ -103,7 +104,7 @@ def _step_replay(
     if not session.replays:
         return None
     if _n_replicas() > 1:
-        session.refuse_replay("each replica has its own variables, and XLA compiles them together")
+        session.refuse_replay(_REPLICAS_REASON)
         return None
     try:
         return StepReplay(tap, train_step, compiled, data)
@@ -151,6 +152,7 @@ def _emit(tensors: StepTensors, session: Session, replay: StepReplay | None = No
         replicas = tf.distribute.get_replica_context()
         if tf.get_static_value(replicas.replica_id_in_sync_group) != 0:
             return
+        session.refuse_replay(_REPLICAS_REASON)
         reason = f"of {replicas.num_replicas_in_sync} replicas, only the first is recorded"
         tensors.missed += [Unrecorded(Kind.INPUT, None, reason)]
     with tensors.noting_failure():

@@ -62,10 +62,12 @@ def record(name: str, path: Path, exact: bool = False, **mode: Any) -> Any:
 def tensors_of(
     trace: Trace, kind: Kind, iteration: int
 ) -> dict[tuple[str, str, int], NDArray[Any]]:
-    """Full tensors of a kind by (layer path, tensor name, call)."""
+    """Full tensors of a kind by (layer path, tensor name, call), in the order of execution."""
     found = {}
-    for entry in trace.reader.tensor_entries():
-        series = trace.header.series[entry.series]
+    series_of = trace.header.series
+    entries = trace.reader.tensor_entries()
+    for entry in sorted(entries, key=lambda entry: series_of[entry.series].position):
+        series = series_of[entry.series]
         if series.kind is kind and entry.iteration == iteration:
             layer = trace.header.layer_of(series)
             key = (layer.path if layer else "", series.tensor, series.call)
