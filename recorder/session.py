@@ -116,11 +116,11 @@ class Session:
             return False
         began = time.perf_counter()
         try:
-            self._record_pending()
+            self._record()
             self._pending = self._measure(plan, values, began)
             if self._pending is not None and self._wants_replay(self._pending):
                 return True
-            self._record_pending()
+            self._record()
         except Exception as error:  # the outermost tap: a failing recorder must not stop a training
             self.failed(error)
         return False
@@ -130,7 +130,7 @@ class Session:
         if not self.is_open:
             return
         try:
-            self._record_pending(StepValues(tensors, [None] * len(tensors), lasting=True))
+            self._record(StepValues(tensors, [None] * len(tensors), lasting=True))
         except Exception as error:  # the outermost tap
             self.failed(error)
 
@@ -199,7 +199,7 @@ class Session:
                 return
             self.is_open = False
         try:
-            self._record_pending()
+            self._record()
             self._plans.update_data_summary()
             self._recording.event("end", message, {"status": status})
             self._recording.close()
@@ -264,7 +264,7 @@ class Session:
             return False
         return step.breaks or (exact(self._recording.n_iterations) and self._is_within_budget())
 
-    def _record_pending(self, replayed: StepValues | None = None) -> None:
+    def _record(self, replayed: StepValues | None = None) -> None:
         """Append the measured iteration, with what a replay of it gave."""
         step, self._pending = self._pending, None
         if step is None:

@@ -226,7 +226,11 @@ def _replay(replay: StepReplay | Repetition, session: Session) -> tf.Tensor:
 
     def hand_over(*arrays: Any) -> None:
         checks = arrays[n : n + 2 * n_checks]
-        differing = n_differing(checks[:n_checks], checks[n_checks:])
+        try:
+            differing = n_differing(checks[:n_checks], checks[n_checks:])
+        except Exception as error:  # the outermost tap: it must not reach the training
+            session.failed(error)
+            return
         errors = [differing[[o == owner for o in owners]] for owner in dict.fromkeys(owners)]
         session.replayed([*arrays[:n], *errors])
 

@@ -102,6 +102,24 @@ def test_a_training_that_cannot_be_replayed_says_so(tmp_path: Path) -> None:
         assert trace.ended == {"status": "completed"}
 
 
+@pytest.mark.parametrize(
+    "broken", ["Repetition", "n_differing", "StepReplay"], ids=["trace", "check", "copy"]
+)
+def test_a_replay_that_fails_does_not_stop_the_training(
+    broken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: Any) -> Any:
+        raise ValueError("broken replay")
+
+    monkeypatch.setattr(f"deeplocalize.recorder.backends.tensorflow.{broken}", fail)
+    with pytest.warns(RuntimeWarning, match="broken replay"):
+        train(tmp_path / "run.h5", jit_compile=broken == "StepReplay", exact=True)
+    with open_trace(tmp_path / "run.h5") as trace:
+        # Without a copy of the step the rest of it is recorded as by default.
+        status = "completed" if broken == "StepReplay" else "failed"
+        assert trace.ended == {"status": status}
+
+
 def test_a_check_counts_elements_that_differ_in_any_bit() -> None:
     nan, other_nan = np.array([0x7FC00000, 0xFFC00001], np.uint32).view(np.float32)
     true = np.array([1.0, 0.0, nan, 4.0], np.float32)
