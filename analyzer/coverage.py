@@ -46,7 +46,7 @@ class Replayed:
 
     def __str__(self) -> str:
         if not self.n_series:
-            return self.schedule
+            return f"no tensors ({self.schedule})"
         return (
             f"{self.n_series} tensors in {self.n_iterations} iterations, {self.n_exact} of them "
             f"exactly ({self.schedule}, and where something first is not finite)"

@@ -119,3 +119,9 @@ def test_a_trace_without_replays_is_left_as_it_is() -> None:
     run = FakeRun()
     block = run.block()
     assert without_uncertain(run.header, block) is block
+
+
+def test_a_recorder_that_replayed_nothing_is_quoted() -> None:
+    run = FakeRun()
+    run.header = replace(run.header, schedule={"exact": "a reason"})
+    assert str(diagnosis_of(run).coverage.replay) == "no tensors (a reason)"
