@@ -18,7 +18,12 @@ FOLDER = REPOSITORY / "build" / "faults"
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.faults", description=__doc__)
-    parser.add_argument("--folder", type=Path, default=FOLDER, help="where traces are kept")
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        default=FOLDER,
+        help="where traces are kept; empty it after a change to the recorder",
+    )
     parser.add_argument("--processes", type=int, default=2, help="trainings at a time")
     parser.add_argument(
         "--held-back", action="store_true", help="also the held-back part, as totals only"

@@ -41,6 +41,10 @@ def made(layer: Layer) -> Any:
 
 def _optimizer(description: Mapping[str, Any]) -> Any:
     arguments = {key: value for key, value in description.items() if key != "class"}
+    rate = arguments.get("learning_rate")
+    if isinstance(rate, Mapping):
+        schedule = {key: value for key, value in rate.items() if key != "class"}
+        arguments["learning_rate"] = getattr(keras.optimizers.schedules, rate["class"])(**schedule)
     return getattr(keras.optimizers, description["class"])(**arguments)
 
 
@@ -142,6 +146,7 @@ LOSSES: dict[str, Any] = {
     "binary_from_logits": keras.losses.BinaryCrossentropy(from_logits=True),
     "categorical_from_logits": keras.losses.CategoricalCrossentropy(from_logits=True),
     "sparse_from_logits": keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    "smoothed_cross_entropy": keras.losses.CategoricalCrossentropy(label_smoothing=0.1),
     "unguarded_cross_entropy": unguarded_cross_entropy,
     "root_mean_squared_rows": root_mean_squared_rows,
 }

@@ -23,25 +23,27 @@ class Data:
     goal: Goal
 
 
-def load(task: Mapping[str, Any], distortions: tuple[tuple[str, Any], ...] = ()) -> Data:
-    """The data of a task with every distortion applied."""
+def load(task: Mapping[str, Any]) -> Data:
+    """The data of a task: its name, and the arguments of its function."""
     arguments = {key: value for key, value in task.items() if key != "name"}
-    data = TASKS[task["name"]](**arguments)
-    for name, argument in distortions:
-        data = DISTORTIONS[name](data, argument)
-    return data
+    return TASKS[task["name"]](**arguments)
 
 
 # ---- tasks ------------------------------------------------------------------------------------
 
 
 def _classes(x: Array, classes: Array, coding: str) -> Data:
-    """Class labels as integers, as one-hot rows, or as one column of 0 and 1."""
+    """Class labels as integers, as one-hot rows, or as one column of 0 and 1 or of -1 and 1."""
     classes = classes.astype(np.int64)
-    y: Array = np.eye(classes.max() + 1, dtype=np.float32)[classes] if coding == "onehot" else (
-        classes.astype(np.float32).reshape(-1, *[1] * (classes.ndim == 1))
-        if coding == "binary" else classes
-    )  # fmt: skip
+    column = classes.astype(np.float32).reshape(-1, *[1] * (classes.ndim == 1))
+    y: Array = classes
+    match coding:
+        case "onehot":
+            y = np.eye(classes.max() + 1, dtype=np.float32)[classes]
+        case "binary":
+            y = column
+        case "signed":
+            y = 2 * column - 1
     return Data(x.astype(np.float32), y, classes, Goal.CLASSES)
 
 
@@ -56,8 +58,8 @@ def _standard(x: Array) -> Array:
     return result
 
 
-def _table(name: str, coding: str = "sparse") -> Data:
-    """One of scikit-learn's real tables, standardised; images of digits scaled to 0..1."""
+def _table(name: str, coding: str = "sparse", is_raw: bool = False) -> Data:
+    """One of scikit-learn's real tables, as it is or standardised (digits: scaled to 0..1)."""
     bunch = {
         "iris": datasets.load_iris,
         "wine": datasets.load_wine,
@@ -65,7 +67,9 @@ def _table(name: str, coding: str = "sparse") -> Data:
         "digits": datasets.load_digits,
         "diabetes": datasets.load_diabetes,
     }[name]()
-    x = bunch.data / 16 if name == "digits" else _standard(bunch.data)
+    x = bunch.data
+    if not is_raw:
+        x = x / 16 if name == "digits" else _standard(x)
     if name == "diabetes":
         return _values(x, _standard(bunch.target))
     return _classes(x, bunch.target, coding)
@@ -95,8 +99,8 @@ def _informative(n: int, n_features: int, n_classes: int, coding: str, seed: int
     return _classes(_standard(x), y, coding)
 
 
-def _moons(n: int, coding: str = "binary", seed: int = 0) -> Data:
-    x, y = datasets.make_moons(n, noise=0.15, random_state=seed)
+def _moons(n: int, coding: str = "binary", noise: float = 0.15, seed: int = 0) -> Data:
+    x, y = datasets.make_moons(n, noise=noise, random_state=seed)
     return _classes(_standard(x), y, coding)
 
 
@@ -113,8 +117,17 @@ def _rare(n: int, seed: int = 0) -> Data:
     return _classes(_standard(x), y, "binary")
 
 
-def _friedman(n: int, seed: int = 0) -> Data:
-    x, y = datasets.make_friedman1(n, 10, noise=0.5, random_state=seed)
+def _uneven(n: int, seed: int = 0) -> Data:
+    """Four classes of which one has most of the samples."""
+    x, y = datasets.make_classification(
+        n, 10, n_informative=6, n_classes=4, n_clusters_per_class=1, weights=[0.7, 0.15, 0.1],
+        class_sep=1.8, flip_y=0.0, random_state=seed,
+    )  # fmt: skip
+    return _classes(_standard(x), y, "sparse")
+
+
+def _friedman(n: int, noise: float = 0.5, seed: int = 0) -> Data:
+    x, y = datasets.make_friedman1(n, 10, noise=noise, random_state=seed)
     return _values(_standard(x), _standard(y))
 
 
@@ -211,8 +224,16 @@ def _denoising(n: int, side: int, seed: int = 0) -> Data:
     return _values((clean + random.normal(0, 0.2, clean.shape)).clip(0, 1), clean)
 
 
+def _brightness(n: int, side: int, seed: int = 0) -> Data:
+    """How bright noisy images are, each of a level of its own."""
+    random = np.random.default_rng(seed)
+    level = random.uniform(0, 1, n)
+    images = level[:, None, None, None] + random.normal(0, 0.2, (n, side, side, 1))
+    return _values(images, level)
+
+
 TASKS: dict[str, Callable[..., Data]] = {
-    "table": lambda dataset, coding="sparse": _table(dataset, coding),
+    "table": lambda dataset, **how: _table(dataset, **how),
     "digit_images": _digit_images,
     "digit_copies": _digit_copies,
     "blobs": _blobs,
@@ -220,6 +241,7 @@ TASKS: dict[str, Callable[..., Data]] = {
     "moons": _moons,
     "circles": _circles,
     "rare": _rare,
+    "uneven": _uneven,
     "friedman": _friedman,
     "houses": _houses,
     "counts": _counts,
@@ -232,77 +254,5 @@ TASKS: dict[str, Callable[..., Data]] = {
     "tagging": _tagging,
     "bars": _bars,
     "denoising": _denoising,
-}
-
-
-# ---- distortions ------------------------------------------------------------------------------
-
-
-def _with(data: Data, x: Array | None = None, y: Array | None = None) -> Data:
-    return Data(data.x if x is None else x, data.y if y is None else y, data.truth, data.goal)
-
-
-def _multiply_x(data: Data, factor: float) -> Data:
-    return _with(data, x=data.x * np.float32(factor))
-
-
-def _shift_x(data: Data, shift: float) -> Data:
-    return _with(data, x=data.x + np.float32(shift))
-
-
-def _one_large_feature(data: Data, factor: float) -> Data:
-    """One feature in another unit, as an amount of money among ages."""
-    x = data.x.copy()
-    x[..., 0] = x[..., 0] * factor + 2 * factor
-    return _with(data, x=x)
-
-
-def _spoil_x(data: Data, value: str) -> Data:
-    """One value in some rows is NaN or infinite."""
-    x = data.x.astype(np.float32)
-    x.reshape(len(x), -1)[:: max(1, len(x) // 5), 0] = float(value)
-    return _with(data, x=x)
-
-
-def _spoil_y(data: Data, value: str) -> Data:
-    y = data.y.astype(np.float32)
-    y.reshape(len(y), -1)[:: max(1, len(y) // 5), 0] = float(value)
-    return _with(data, y=y)
-
-
-def _multiply_y(data: Data, factor: float) -> Data:
-    y = (data.y * factor).astype(np.float32)
-    return Data(data.x, y, y if data.goal is Goal.VALUES else data.truth, data.goal)
-
-
-def _shift_y(data: Data, shift: float) -> Data:
-    return _with(data, y=data.y + np.asarray(shift, data.y.dtype))
-
-
-def _signed_y(data: Data, _: None) -> Data:
-    """Classes coded as -1 and 1."""
-    return _with(data, y=data.y * 2 - 1)
-
-
-def _shuffle_y(data: Data, seed: int) -> Data:
-    order = np.random.default_rng(seed).permutation(len(data.y))
-    return _with(data, y=data.y[order])
-
-
-def _constant_x(data: Data, value: float) -> Data:
-    """The inputs never arrived: every sample is the same."""
-    return _with(data, x=np.full_like(data.x, value))
-
-
-DISTORTIONS: dict[str, Callable[[Data, Any], Data]] = {
-    "multiply_x": _multiply_x,
-    "shift_x": _shift_x,
-    "one_large_feature": _one_large_feature,
-    "spoil_x": _spoil_x,
-    "spoil_y": _spoil_y,
-    "multiply_y": _multiply_y,
-    "shift_y": _shift_y,
-    "signed_y": _signed_y,
-    "shuffle_y": _shuffle_y,
-    "constant_x": _constant_x,
+    "brightness": _brightness,
 }

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .distortions import distorted
 from .program import Case, Goal, Group
 from .tasks import Data, load
 
@@ -34,7 +35,7 @@ def data_of(case: Case) -> Data:
         from .standins import stand_in
 
         return stand_in(case.program.task)
-    return load(case.program.task, case.program.distortions)
+    return distorted(load(case.program.task), case.program.distortions)
 
 
 def train(case: Case, folder: Path) -> Training:
