@@ -57,11 +57,13 @@ class Replayed:
 class Coverage:
     """How far a verdict reaches.
 
-    ``n_recorded`` of ``n_iterations`` have statistics; ``n_series`` counts the series per kind.
+    ``n_recorded`` of ``n_iterations`` have statistics, and stand for ``n_covered``; ``n_series``
+    counts the series per kind.
     """
 
     n_iterations: int
     n_recorded: int
+    n_covered: int
     n_series: Mapping[Kind, int]
     judged: tuple[str, ...]
     unjudged: tuple[Unjudged, ...]
@@ -73,7 +75,7 @@ def coverage_of(replay: Replay) -> Coverage:
     """The coverage of a replayed trace."""
     header, evidence = replay.header, replay.evidence
     needs = {
-        watch.rule.name: _rule_needs(watch.rule, int(runs.n_rows.max(initial=0)), len(watch.series))
+        watch.rule.name: _rule_needs(watch.rule, int(runs.length.max(initial=0)), len(watch.series))
         for watch, runs in zip(replay.watches, evidence.runs, strict=True)
     }
     accuracies = [
@@ -87,6 +89,7 @@ def coverage_of(replay: Replay) -> Coverage:
     return Coverage(
         n_iterations=evidence.n_iterations,
         n_recorded=evidence.n_recorded,
+        n_covered=evidence.n_covered,
         n_series=dict(Counter(series.kind for series in header.series)),
         judged=tuple(name for name, need in needs.items() if not need),
         unjudged=tuple(Unjudged(name, need) for name, need in needs.items() if need),
@@ -95,14 +98,14 @@ def coverage_of(replay: Replay) -> Coverage:
     )
 
 
-def _rule_needs(rule: Rule, n_rows: int, n_series: int) -> str:
+def _rule_needs(rule: Rule, length: int, n_series: int) -> str:
     """What a rule lacks to judge; empty if nothing."""
     if not n_series:
         kinds = " or ".join(rule.scope.kinds)
         activations = "/".join(sorted(rule.scope.activations))
         return f"recorded {kinds}" + (f" of layers with {activations}" if activations else "")
-    if n_rows < rule.patience:
-        return f"{rule.patience} iterations, not {n_rows}"
+    if length < rule.patience:
+        return f"{rule.patience} iterations, not {length}"
     return ""
 
 

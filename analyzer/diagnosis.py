@@ -17,6 +17,7 @@ from .coverage import Coverage, coverage_of
 from .document import document_of
 from .ends import read_ends
 from .engine import Progress, Replay, replay
+from .epochs import epochs_of
 from .findings import Finding, find, first_of_the_worst, order
 from .localization import FirstFault, locate
 from .notebook import diagnosis_html, findings_frame
@@ -128,11 +129,11 @@ def diagnosis_of(replayed: Replay, reader: TraceReader, source: str = "") -> Dia
 def _facts(replayed: Replay, reader: TraceReader, seen: Sequence[Finding]) -> Facts:
     program = program_of(replayed.header)
     severities = {finding.severity for finding in seen}
-    outcome = outcome_of(
-        program, replayed, Severity.FATAL in severities, Severity.SEVERE in severities
-    )
+    epochs = epochs_of(reader)
+    is_broken, is_hurt = (kind in severities for kind in (Severity.FATAL, Severity.SEVERE))
+    outcome = outcome_of(program, replayed, epochs, is_broken, is_hurt)
     broken_at = min((f.onset for f in seen if f.severity is Severity.FATAL), default=None)
-    return Facts(program, read_ends(reader, broken_at), outcome)
+    return Facts(program, read_ends(reader, broken_at), outcome, epochs)
 
 
 def _needs(coverage: Coverage, run: Run) -> str:

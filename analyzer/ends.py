@@ -1,4 +1,7 @@
-"""How a run began and how it ended: the statistics of its first and its last iterations."""
+"""How a run began and how it ended: the statistics of its first and its last iterations.
+
+Iterations that were not recorded do not count: a thinned trace has ends as well.
+"""
 
 from dataclasses import dataclass
 
@@ -9,8 +12,17 @@ from deeplocalize.traces.interface import TraceReader
 from deeplocalize.traces.table import Block
 
 from .certain import without_uncertain
+from .chunks import read_first, read_last, rows_of
+from .window import row_of
 
 N_ROWS = 32
+
+# Further from the first or the last recorded iteration than this share of the run, nothing
+# belongs to an end of it, however few rows there are.
+SHARE = 0.1
+
+# What a weight began with is what it was when so many steps at most had been taken.
+MAX_BEGINNING = 1
 
 _COLUMNS = (
     "n", "n_zero", "n_zero_units", "n_constant_units", "min", "max", "mean", "mean_abs", "rms",
@@ -25,9 +37,10 @@ class Ends:
     stop: Block
 
     def first(self, series: int, column: str) -> float:
-        """A number of the first iteration in which the tensor was recorded; NaN without one."""
+        """A number that a tensor began with; NaN where the beginning was not recorded."""
         values = _recorded(self.start, series, column)
-        return float(values[0]) if len(values) else float("nan")
+        is_beginning = len(values) > 0 and self.start.recorded[0] < MAX_BEGINNING
+        return float(values[0]) if is_beginning else float("nan")
 
     def early(self, series: int, column: str) -> float:
         """The median over the first iterations."""
@@ -69,12 +82,17 @@ def read_ends(reader: TraceReader, broken_at: int | None = None) -> Ends:
     """
     n = reader.n_iterations
     if broken_at is not None:
-        n = min(n, max(broken_at, 1))
-    start, stop = (
-        without_uncertain(reader.header, reader.read(*rows, _COLUMNS))
-        for rows in ((0, min(N_ROWS, n)), (max(0, n - N_ROWS), n))
+        n = min(n, max(row_of(reader, broken_at), 1))
+    reach = max(N_ROWS, round(SHARE * n))
+    first, last = (
+        without_uncertain(reader.header, read(reader, N_ROWS, n, _COLUMNS))
+        for read in (read_first, read_last)
     )
-    return Ends(start, stop)
+    if not len(first.recorded):
+        return Ends(first, last)
+    n_near_start = int(np.searchsorted(first.recorded, first.recorded[0] + reach))
+    n_far_from_stop = int(np.searchsorted(last.recorded, last.recorded[-1] - reach, "right"))
+    return Ends(rows_of(first, 0, n_near_start), rows_of(last, n_far_from_stop, len(last.recorded)))
 
 
 def _recorded(block: Block, series: int, column: str) -> NDArray[np.float64]:

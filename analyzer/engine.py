@@ -15,17 +15,21 @@ from deeplocalize.traces.schema import STATISTICS, Kind
 from deeplocalize.traces.table import Block
 
 from .certain import count_replays, without_uncertain
+from .chunks import CHUNK_BYTES, read_first, rows_per_chunk
 from .curve import EMPTY, Curve, gather_curve, merge_curves
 from .evidence import Runs, gather, merge, no_runs, only_counted
 from .rules import RULES
 from .rules.rule import Rule, Symptom
 from .rules.view import Values
+from .strides import Counts, n_covered, no_rows, strides
 from .watch import Watch, baseline, views, watches
 
 Progress = Callable[[int, int], None]
 
-CHUNK_BYTES = 16 * 2**20
 BASELINE_ROWS = 64
+
+# Iterations that a recorded one stands for at most, where a schedule leaves out the others.
+MAX_STRIDE = 6
 
 _NONFINITE_COLUMNS = ("n_nan", "n_posinf", "n_neginf")
 _COLUMNS = tuple(column.name for column in STATISTICS if column.name != "checksum")
@@ -38,14 +42,18 @@ class Evidence:
 
     ``runs`` has one entry per watch; ``loss`` is the curve of the batches' losses, ``metrics``
     one curve per series of kind metric. ``n_recorded`` counts iterations with statistics,
-    ``n_replayed`` those whose step was replayed, and ``n_exact`` those where every check passed.
+    ``n_covered`` those that they stand for, each for at most `MAX_STRIDE`, ``n_replayed`` those
+    whose step was replayed, and ``n_exact`` those where every check passed. ``last_recorded`` has
+    the last one of each series.
     """
 
     n_iterations: int
     n_recorded: int
+    n_covered: int
     runs: tuple[Runs, ...]
     loss: Curve
     metrics: Mapping[int, Curve]
+    last_recorded: Counts
     n_replayed: int = 0
     n_exact: int = 0
 
@@ -81,7 +89,7 @@ def replay(
     header = reader.header
     chosen = watches(header, rules)
     total = reader.n_iterations
-    head = reader.read(0, min(BASELINE_ROWS, total), ("n", "rms"))
+    head = read_first(reader, BASELINE_ROWS, total, ("n", "rms"))
     base = baseline(header, without_uncertain(header, head))
     begin, evidence = 0, no_evidence(header, chosen)
     if earlier is not None and _is_continued(earlier, header):
@@ -91,7 +99,8 @@ def replay(
         stop = min(start + n_rows, total)
         flagged = bool(reader.iterations(start, stop)["n_nonfinite_series"].any())
         block = reader.read(start, stop, _COLUMNS if flagged else _FINITE_COLUMNS)
-        evidence = merge_evidence(chosen, evidence, evidence_of(header, chosen, base, block))
+        chunk = evidence_of(header, chosen, base, block, evidence.last_recorded)
+        evidence = merge_evidence(chosen, evidence, chunk)
         if progress is not None:
             progress(stop, total)
     return Replay(header, chosen, evidence)
@@ -100,42 +109,42 @@ def replay(
 def _is_continued(earlier: Replay, header: Header) -> bool:
     """Whether the rules watch the same series, relative to the same first iterations."""
     is_same = earlier.header.series == header.series and earlier.header.layers == header.layers
-    return is_same and earlier.evidence.n_iterations >= BASELINE_ROWS
-
-
-def rows_per_chunk(n_series: int, chunk_bytes: int) -> int:
-    """Iterations whose statistics fit into the given number of bytes; at least one."""
-    row_bytes = max(n_series, 1) * sum(
-        column.numpy_dtype.itemsize for column in STATISTICS if column.name in _COLUMNS
-    )
-    return max(1, chunk_bytes // row_bytes)
+    return is_same and earlier.evidence.n_recorded >= BASELINE_ROWS
 
 
 def no_evidence(header: Header, chosen: Sequence[Watch]) -> Evidence:
     """The evidence of no iterations: merging it changes nothing."""
     metrics = {i: EMPTY for i, series in enumerate(header.series) if series.kind is Kind.METRIC}
-    return Evidence(0, 0, tuple(no_runs(len(w.series)) for w in chosen), EMPTY, metrics)
+    runs = tuple(no_runs(len(watch.series)) for watch in chosen)
+    return Evidence(0, 0, 0, runs, EMPTY, metrics, no_rows(len(header.series)))
 
 
 def evidence_of(
-    header: Header, chosen: Sequence[Watch], baseline_rms: Values, block: Block
+    header: Header,
+    chosen: Sequence[Watch],
+    baseline_rms: Values,
+    block: Block,
+    last_recorded: Counts,
 ) -> Evidence:
     """The evidence of one chunk.
 
     A block without the columns that count non-finite elements is one that has none.
+    ``last_recorded`` is that of everything before the chunk.
     """
     is_finite = _NONFINITE_COLUMNS[0] not in block.statistics
     n_replayed, n_exact = count_replays(header, block)
     block = without_uncertain(header, block)
+    stride, last = strides(block.recorded, block.statistics["n"], last_recorded)
     with np.errstate(all="ignore"):
         runs = tuple(
-            only_counted(watch.rule.applicable(view).sum(axis=0, dtype=np.int64))
+            only_counted(watch.rule.applicable(view), _of(stride, watch), watch.rule.patience)
             if is_finite and watch.rule.symptom is Symptom.NON_FINITE
             else gather(
                 watch.rule.condition(view, watch.rule.threshold),
                 watch.rule.applicable(view),
                 watch.rule.measure(view),
                 block.recorded,
+                _of(stride, watch),
                 watch.rule.patience,
             )
             for watch, view in zip(chosen, views(header, chosen, baseline_rms, block), strict=True)
@@ -143,6 +152,7 @@ def evidence_of(
     return Evidence(
         n_iterations=len(block.iterations),
         n_recorded=len(block.recorded),
+        n_covered=n_covered(block.recorded, last_recorded, MAX_STRIDE),
         runs=runs,
         loss=gather_curve(block.iterations["iteration"], block.iterations["loss"]),
         metrics={
@@ -152,7 +162,12 @@ def evidence_of(
         },
         n_replayed=n_replayed,
         n_exact=n_exact,
+        last_recorded=last,
     )
+
+
+def _of(stride: Counts, watch: Watch) -> Counts:
+    return stride if stride.shape[1] == 1 else stride[:, watch.series]
 
 
 def merge_evidence(chosen: Sequence[Watch], a: Evidence, b: Evidence) -> Evidence:
@@ -160,6 +175,7 @@ def merge_evidence(chosen: Sequence[Watch], a: Evidence, b: Evidence) -> Evidenc
     return Evidence(
         n_iterations=a.n_iterations + b.n_iterations,
         n_recorded=a.n_recorded + b.n_recorded,
+        n_covered=a.n_covered + b.n_covered,
         runs=tuple(
             merge(x, y, watch.rule.patience)
             for watch, x, y in zip(chosen, a.runs, b.runs, strict=True)
@@ -168,4 +184,5 @@ def merge_evidence(chosen: Sequence[Watch], a: Evidence, b: Evidence) -> Evidenc
         metrics={i: merge_curves(curve, b.metrics[i]) for i, curve in a.metrics.items()},
         n_replayed=a.n_replayed + b.n_replayed,
         n_exact=a.n_exact + b.n_exact,
+        last_recorded=np.maximum(a.last_recorded, b.last_recorded),
     )

@@ -1,5 +1,8 @@
 """How long conditions held, per series: the one associative merge behind every rule.
 
+Lengths are in iterations: a row stands for those since the series was last recorded, up to a
+third of the patience, so that a thinned trace shows the same and no run rests on two rows.
+
 A chunk of consecutive rows is summarised by `gather`, two neighbouring summaries by `merge`.
 The merge is associative, not commutative, so that a trace is the fold of its chunks in order,
 whoever computes them.
@@ -12,6 +15,9 @@ from numpy.typing import NDArray
 
 NEVER = int(np.iinfo(np.int64).max)
 
+# Rows that a run must have where its patience is as long: two may agree by chance.
+MIN_ROWS = 3
+
 Counts = NDArray[np.int64]
 
 
@@ -23,12 +29,14 @@ class Runs:
     ----------
     n_rows, n_holding
         Rows that count, and those of them in which the condition holds.
+    length
+        Iterations that the rows that count stand for.
     head, tail
-        Lengths of the runs that touch the first and the last row.
+        Lengths of the runs that touch the first and the last row, in iterations.
     tail_start
         Iteration in which the run that touches the last row begins, or `NEVER`.
     onset
-        Iteration in which the first run of at least `patience` rows begins, or `NEVER`.
+        Iteration in which the first run of at least `patience` iterations begins, or `NEVER`.
     last
         Last iteration in which the condition holds, or -1.
     peak, peak_iteration
@@ -37,6 +45,7 @@ class Runs:
 
     n_rows: Counts
     n_holding: Counts
+    length: Counts
     head: Counts
     tail: Counts
     tail_start: Counts
@@ -53,6 +62,7 @@ def no_runs(n_series: int) -> Runs:
     return Runs(
         n_rows=zero,
         n_holding=zero,
+        length=zero,
         head=zero,
         tail=zero,
         tail_start=never,
@@ -63,9 +73,15 @@ def no_runs(n_series: int) -> Runs:
     )
 
 
-def only_counted(n_rows: Counts) -> Runs:
+def only_counted(counts: NDArray[np.bool_], stride: Counts, patience: int) -> Runs:
     """The evidence of rows that count and in which the condition never holds."""
-    return replace(no_runs(len(n_rows)), n_rows=n_rows)
+    length = (counts * _capped(stride, patience)).sum(axis=0, dtype=np.int64)
+    n_rows = counts.sum(axis=0, dtype=np.int64)
+    return replace(no_runs(counts.shape[1]), n_rows=n_rows, length=length)
+
+
+def _capped(stride: Counts, patience: int) -> Counts:
+    return np.minimum(stride, max(1, patience // MIN_ROWS))
 
 
 def gather(
@@ -73,6 +89,7 @@ def gather(
     counts: NDArray[np.bool_],
     measure: NDArray[np.float64],
     iteration: Counts,
+    stride: Counts,
     patience: int,
 ) -> Runs:
     """The evidence of one chunk.
@@ -84,8 +101,11 @@ def gather(
         NaN measures never become the peak.
     iteration
         Shape (rows,), increasing.
+    stride
+        Shape (rows, series), or one that broadcasts to it: iterations since the series was last
+        recorded; at least 1.
     patience
-        Rows that a run must reach to have an onset; at least 1.
+        Iterations that a run must reach to have an onset; at least 1.
     """
     n_rows, n_series = holds.shape
     if n_rows == 0:
@@ -93,25 +113,30 @@ def gather(
     holds = holds & counts
     if not holds.any():
         # Nothing to trace row by row: the common case, several times faster.
-        return only_counted(counts.sum(axis=0, dtype=np.int64))
-    rank = np.cumsum(counts, axis=0, dtype=np.int64)
+        return only_counted(counts, stride, patience)
+    length = counts * _capped(stride, patience)
+    rank = np.cumsum(length, axis=0, dtype=np.int64)
     fails = counts & ~holds
     run = rank - np.maximum.accumulate(np.where(fails, rank, 0), axis=0)
     row = np.arange(n_rows)[:, None]
-    begins = np.maximum.accumulate(np.where(holds & (run == 1), row, 0), axis=0)
+    begins = np.maximum.accumulate(np.where(holds & (run == length), row, 0), axis=0)
     reached = holds & (run >= patience)
     series = np.arange(n_series)
     onset_row = begins[np.argmax(reached, axis=0), series]
     total, tail = rank[-1], run[-1]
-    first_failure = np.where(fails.any(axis=0), rank[np.argmax(fails, axis=0), series] - 1, total)
+    failure = np.argmax(fails, axis=0)
+    first_failure = np.where(
+        fails.any(axis=0), rank[failure, series] - length[failure, series], total
+    )
     last_row = n_rows - 1 - np.argmax(holds[::-1], axis=0)
     ever = holds.any(axis=0)
     held = np.where(holds & ~np.isnan(measure), measure, -np.inf)
     peak_row = np.argmax(held, axis=0)
     peak = held[peak_row, series]
     return Runs(
-        n_rows=total,
+        n_rows=counts.sum(axis=0, dtype=np.int64),
         n_holding=holds.sum(axis=0, dtype=np.int64),
+        length=total,
         head=first_failure,
         tail=tail,
         tail_start=np.where(tail > 0, iteration[begins[-1]], NEVER),
@@ -126,12 +151,13 @@ def merge(a: Runs, b: Runs, patience: int) -> Runs:
     """The evidence of two neighbouring chunks, ``a`` before ``b``."""
     bridges = (a.tail > 0) & (a.tail + b.head >= patience)
     bridge = np.where(bridges, a.tail_start, NEVER)
-    b_is_one_run = b.tail == b.n_rows
+    b_is_one_run = b.tail == b.length
     b_has_peak = b.peak > a.peak
     return Runs(
         n_rows=a.n_rows + b.n_rows,
         n_holding=a.n_holding + b.n_holding,
-        head=np.where(a.head == a.n_rows, a.n_rows + b.head, a.head),
+        length=a.length + b.length,
+        head=np.where(a.head == a.length, a.length + b.head, a.head),
         tail=np.where(b_is_one_run, a.tail + b.tail, b.tail),
         tail_start=np.where(b_is_one_run & (a.tail > 0), a.tail_start, b.tail_start),
         onset=np.minimum(np.minimum(a.onset, bridge), b.onset),

@@ -112,7 +112,7 @@ def _onsets(rule: Rule, runs: Runs) -> list[int]:
         return [int(onset) for onset in runs.onset]
     is_long_enough = runs.tail >= rule.patience
     if rule.extent is Extent.WHOLE:
-        is_long_enough &= runs.tail == runs.n_rows
+        is_long_enough &= runs.tail == runs.length
     return [
         int(start) if lasts else NEVER
         for start, lasts in zip(runs.tail_start, is_long_enough, strict=True)

@@ -1,6 +1,7 @@
 """What a training came to: whether, and how far, it left behind what needs no learning."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -8,6 +9,7 @@ from deeplocalize.traces.schema import Kind
 
 from .curve import Curve, Stretch, head, tail
 from .engine import Replay
+from .epochs import Epochs
 from .program import Program, n_columns
 from .rules.learning import HEAD_SHARE, TAIL_SHARE
 from .rules.trivial import base_rate, trivial_loss
@@ -15,7 +17,10 @@ from .rules.trivial import base_rate, trivial_loss
 # Below this share of the way from the trivial level to perfection, a run has learned nothing.
 STUCK_SKILL = 0.05
 
-# Below this share, what is suspicious about a program is taken to have done harm.
+# Below this share, a run cannot be said to look healthy: nothing else needs to be wrong.
+LITTLE_SKILL = 0.2
+
+# Below this share, a run came to little; data that hold no more and faults look alike here.
 POOR_SKILL = 0.5
 
 # Beyond this multiple of the loss at the start, and of the trivial one, a run has diverged.
@@ -47,7 +52,10 @@ class Outcome:
     ----------
     skill
         How far from the trivial level (0) to perfection (1) the run came at its end, by its
-        accuracy where targets are classes, else by its loss. None: no level is known.
+        accuracy where targets are classes, else by its loss. None: no level is known. Where
+        one class has nearly all samples, this stays near 0 while the loss shows learning.
+    best_skill
+        The same, by whichever of the two came further.
     first_loss, last_loss
         Ends of the loss curve; NaN where it was not recorded.
     trivial_loss
@@ -60,6 +68,7 @@ class Outcome:
 
     state: State
     skill: float | None
+    best_skill: float | None
     first_loss: Stretch
     last_loss: Stretch
     trivial_loss: float | None
@@ -76,8 +85,17 @@ class Outcome:
 
     @property
     def is_harmed(self) -> bool:
-        """Whether the run came less than half of the way, failed, or holds severe symptoms."""
-        return self.is_hurt or self.has_failed or self.state is State.POOR
+        """Whether the run failed, or holds severe symptoms.
+
+        One that merely came to little is not harmed: most real data hold no more than that.
+        """
+        return self.is_hurt or self.has_failed
+
+    @property
+    def is_little(self) -> bool:
+        """Whether the run learned nothing, or next to nothing, as far as that is known."""
+        best = self.best_skill
+        return self.state is State.STUCK or (best is not None and best < LITTLE_SKILL)
 
     @property
     def is_far(self) -> bool:
@@ -103,11 +121,15 @@ class Outcome:
         return "; ".join(parts)
 
 
-def outcome_of(program: Program, replay: Replay, is_broken: bool, is_hurt: bool) -> Outcome:
+def outcome_of(
+    program: Program, replay: Replay, epochs: Epochs, is_broken: bool, is_hurt: bool
+) -> Outcome:
     """What a training came to.
 
     Parameters
     ----------
+    epochs
+        What was measured once an epoch; stands in where batches were not recorded to the end.
     is_broken
         Whether something turned non-finite and stayed so.
     is_hurt
@@ -116,15 +138,17 @@ def outcome_of(program: Program, replay: Replay, is_broken: bool, is_hurt: bool)
     header, evidence = replay.header, replay.evidence
     first, last = head(evidence.loss, HEAD_SHARE), tail(evidence.loss, TAIL_SHARE)
     level, base = trivial_loss(header), base_rate(header)
-    accuracy = _accuracy(program, replay, base)
-    skill = None
+    accuracy = _accuracy(program, replay, epochs, base)
+    by_accuracy = by_loss = None
     if accuracy is not None and base is not None and base < 1:
-        skill = (accuracy - base) / (1 - base)
-    elif level is not None and level > 0 and last.n:
-        skill = 1 - last.mean / level
+        by_accuracy = (accuracy - base) / (1 - base)
+    if level is not None and level > 0 and last.n:
+        by_loss = 1 - last.mean / level
+    skills = [skill for skill in (by_accuracy, by_loss) if skill is not None]
     return Outcome(
-        state=State.BROKEN if is_broken else _state(skill, first, last, level),
-        skill=skill,
+        state=State.BROKEN if is_broken else _state(skills, first, last, level),
+        skill=skills[0] if skills else None,
+        best_skill=max(skills, default=None),
         first_loss=first,
         last_loss=last,
         trivial_loss=level,
@@ -136,18 +160,20 @@ def outcome_of(program: Program, replay: Replay, is_broken: bool, is_hurt: bool)
     )
 
 
-def _state(skill: float | None, first: Stretch, last: Stretch, level: float | None) -> State:
+def _state(
+    skills: Sequence[float], first: Stretch, last: Stretch, level: float | None
+) -> State:
     if not last.n:
         return State.NOT_KNOWN
     if last.mean > DIVERGED * max(first.mean, level or 0.0) and first.mean > 0:
         return State.DIVERGED
-    if skill is None:
+    if not skills:
         error = math.hypot(first.standard_error, last.standard_error)
         is_flat = abs(first.mean - last.mean) <= max(0.01 * abs(first.mean), 2 * error)
         return State.STUCK if is_flat else State.NOT_KNOWN
-    if skill < STUCK_SKILL:
+    if max(skills) < STUCK_SKILL:
         return State.STUCK
-    return State.POOR if skill < POOR_SKILL else State.LEARNED
+    return State.POOR if skills[0] < POOR_SKILL else State.LEARNED
 
 
 def _is_improving(loss: Curve) -> bool:
@@ -160,7 +186,9 @@ def _is_improving(loss: Curve) -> bool:
     return before - quarter.mean > max(STILL_FALLING * fall, error) and fall > 0
 
 
-def _accuracy(program: Program, replay: Replay, base: float | None) -> float | None:
+def _accuracy(
+    program: Program, replay: Replay, epochs: Epochs, base: float | None
+) -> float | None:
     """Accuracy at the end of the run, where it can be compared with a base rate."""
     target = program.target
     if base is None or target is None:
@@ -168,10 +196,19 @@ def _accuracy(program: Program, replay: Replay, base: float | None) -> float | N
     is_sparse = program.loss.name == "sparse_categorical_crossentropy"
     if not (is_sparse or target.is_one_hot or n_columns(target) == 1):
         return None
-    curves: list[Curve] = [
+    accuracies = [
         curve
         for i, curve in replay.evidence.metrics.items()
         if "acc" in replay.header.series[i].tensor and replay.header.series[i].kind is Kind.METRIC
     ]
-    ends = [tail(curve, TAIL_SHARE).mean for curve in curves if curve.n_values]
+    curves = [curve for curve in accuracies if curve.n_values and _reaches_end(curve, replay)]
+    ends = [tail(curve, TAIL_SHARE).mean for curve in curves]
+    if not ends:
+        ends = [epochs.curve(name)[-1] for name in epochs.accuracies]
     return ends[0] if len(ends) == 1 and math.isfinite(ends[0]) else None
+
+
+def _reaches_end(curve: Curve, replay: Replay) -> bool:
+    """Whether values come from the last quarter of the run, as those of its loss do."""
+    last = (curve.first + len(curve.n)) * curve.width
+    return last > (1 - TAIL_SHARE) * replay.evidence.n_iterations

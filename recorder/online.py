@@ -172,7 +172,9 @@ class FaultWatch:
             self._baseline = baseline(header, block)
             self._evidence = no_evidence(header, self._watches)
         assert self._evidence is not None
-        chunk = evidence_of(header, self._watches, self._baseline, block)
+        chunk = evidence_of(
+            header, self._watches, self._baseline, block, self._evidence.last_recorded
+        )
         self._evidence = merge_evidence(self._watches, self._evidence, chunk)
         self._n_judged += len(self._rows)
         self._rows = []

@@ -5,11 +5,12 @@ of the run and what it came to, and is asked once.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from deeplocalize.traces.schema import Kind
 
 from ..ends import Ends
+from ..epochs import Epochs
 from ..outcome import Outcome
 from ..program import Program
 from ..rules.rule import Severity, Symptom
@@ -22,6 +23,7 @@ class Facts:
     program: Program
     ends: Ends
     outcome: Outcome
+    epochs: Epochs = field(default_factory=Epochs)
 
     def series(self, kind: Kind, layer: int | None = None) -> int:
         """The first series of a kind and a layer; -1 without one."""
@@ -32,11 +34,11 @@ class Facts:
 
     @property
     def harm(self) -> Severity:
-        """How severe a weakness is in this run: a notice where the run went well."""
+        """How severe a weakness is in this run: a notice unless the run failed or was hurt."""
         return self.harm_below(0.0)
 
     def harm_below(self, skill: float) -> Severity:
-        """How severe a weakness is that shows in any run of less than the given skill."""
+        """How severe a mistake is that nobody makes on purpose, in a run of less than a skill."""
         reached = self.outcome.skill
         is_low = reached is not None and reached < skill
         return Severity.SEVERE if self.outcome.is_harmed or is_low else Severity.NOTICE

@@ -28,7 +28,7 @@ def trivial_loss(header: Header) -> float | None:
         case "binary_crossentropy":
             return None if labels.mean is None else _entropy((labels.mean, 1 - labels.mean))
         case "mean_squared_error" | "mse":
-            return None if labels.std is None else labels.std**2
+            return _variance(labels)
         case "mean_absolute_error" | "mae":
             return None if labels.std is None else 0.8 * labels.std
         case _:
@@ -65,6 +65,14 @@ def loss_name(loss: Any) -> str | None:
 def _only_labels(header: Header) -> DataSummary | None:
     labels = [summary for summary in header.data if summary.role is Kind.LABEL]
     return labels[0] if len(labels) == 1 else None
+
+
+def _variance(labels: DataSummary) -> float | None:
+    """Around the mean of each column, where columns are told apart."""
+    features = labels.features
+    if features is not None and features.mean_variance is not None:
+        return features.mean_variance
+    return None if labels.std is None else labels.std**2
 
 
 def _shares(labels: DataSummary) -> tuple[float, ...]:

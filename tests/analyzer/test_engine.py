@@ -4,7 +4,8 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from deeplocalize.analyzer.engine import replay, rows_per_chunk
+from deeplocalize.analyzer.chunks import rows_per_chunk
+from deeplocalize.analyzer.engine import replay
 from deeplocalize.analyzer.findings import find
 from deeplocalize.traces.header import Header
 from deeplocalize.traces.schema import Kind
