@@ -25,6 +25,8 @@ POLL_S = 1.0
 NO_FAULT, FAULT, NOT_ANALYSED = 0, 1, 2
 INTERRUPTED = 130  # as the shell counts a process ended by Ctrl-C
 
+SUFFIXES = {".html": "html", ".htm": "html", ".json": "json", ".md": "markdown"}
+
 _EXIT_CODES = """\
 exit codes:
   0  no fault found: the run looks healthy, or it is too short for a verdict
@@ -37,6 +39,7 @@ exit codes:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
     options = _parser().parse_args(arguments)
+    form = options.format or _form_of(options.output)
     for target in (options.output, options.report):
         if target is not None and _is_same(Path(target), Path(options.trace)):
             return _fail(f"{target}: is the trace itself; name another file for the report")
@@ -46,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             to_file = options.output not in (None, "-")
             colour = not to_file and sys.stdout.isatty() and "NO_COLOR" not in os.environ
             style = Style(colour, options.verbose)
-            report = REPORTS[options.format](diagnosis, trace.reader, style)
+            report = REPORTS[form](diagnosis, trace.reader, style)
             if options.report:
                 write_whole(options.report, REPORTS["html"](diagnosis, trace.reader, style))
         if to_file:
@@ -62,6 +65,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.report:
         print(f"HTML report: {options.report}", file=sys.stderr)
     return exit_code(diagnosis)
+
+
+def _form_of(output: str | None) -> str:
+    """The format that a file's name asks for; text where it asks for none."""
+    return SUFFIXES.get(Path(output or "").suffix.lower(), "text")
 
 
 def _is_same(one: Path, other: Path) -> bool:
@@ -162,7 +170,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("trace", metavar="TRACE", help="a trace: run.h5 or run.parquet/")
     parser.add_argument(
-        "--format", choices=sorted(REPORTS), default="text", help="default: %(default)s"
+        "--format",
+        choices=sorted(REPORTS),
+        help="default: what the suffix of --output says (.html, .json, .md), else text",
     )
     parser.add_argument(
         "-o", "--output", metavar="FILE", help="write the report there; - is standard output"

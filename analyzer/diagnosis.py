@@ -11,21 +11,23 @@ from deeplocalize.traces.interface import TraceReader
 
 from .causes import Case, Suspect, infer
 from .chain import growths
-from .checks import Facts
+from .checks import CHECKS, Facts
 from .conclusion import conclude
 from .coverage import Coverage, coverage_of
 from .document import document_of
 from .ends import read_ends
 from .engine import Progress, Replay, replay
 from .epochs import epochs_of
-from .findings import Finding, find, first_of_the_worst, order
+from .findings import CURVE_SYMPTOMS, Finding, find, first_of_the_worst, order
 from .localization import FirstFault, locate
 from .notebook import diagnosis_html, findings_frame
-from .outcome import outcome_of
+from .outcome import Outcome, outcome_of
 from .program import program_of
+from .rules import CURVE_RULES
 from .rules.rule import Severity
 from .run import Ending, Run, run_of
 from .sightings import look
+from .verdict import LEAST_CONFIDENCE
 from .verdict import Verdict as Verdict
 from .window import read_window
 
@@ -33,6 +35,9 @@ SCHEMA = 1
 
 # Fewer iterations show whether something is non-finite, and nothing else.
 MIN_ITERATIONS = 20
+
+# Notices of single tensors are common in good runs, and only support a suspect.
+_NOTED = frozenset({*(check.name for check in CHECKS), *(rule.name for rule in CURVE_RULES)})
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,15 @@ class Diagnosis:
     findings: tuple[Finding, ...]
     coverage: Coverage
     run: Run
+
+    @property
+    def notes(self) -> tuple[Finding, ...]:
+        """What is worth knowing about the program or its curves though it is no fault."""
+        return tuple(
+            finding
+            for finding in self.findings
+            if finding.severity is Severity.NOTICE and finding.rule in _NOTED
+        )
 
     def __repr__(self) -> str:
         return f"<Diagnosis: {self.verdict}. {conclude(self)}>"
@@ -116,14 +130,16 @@ def diagnosis_of(replayed: Replay, reader: TraceReader, source: str = "") -> Dia
     coverage = coverage_of(replayed)
     run = run_of(reader, source)
     first = first_of_the_worst(findings)
-    if first is None:
-        needs = _needs(coverage, run)
-        verdict = Verdict.UNKNOWN if needs else Verdict.HEALTHY
-        return Diagnosis(verdict, needs, None, (), findings, coverage, run)
-    window = read_window(reader, first.onset)
-    fault = locate(reader.header, first, findings, window)
-    case = Case(reader.header, findings, fault, growths(window, fault.place.position), facts)
-    return Diagnosis(Verdict.FAULTY, "", fault, infer(case), findings, coverage, run)
+    if first is not None:
+        window = read_window(reader, first.onset)
+        fault = locate(reader.header, first, findings, window)
+        case = Case(reader.header, findings, fault, growths(window, fault.place.position), facts)
+        suspects = infer(case)
+        if first.symptom not in CURVE_SYMPTOMS or suspects[0].confidence >= LEAST_CONFIDENCE:
+            return Diagnosis(Verdict.FAULTY, "", fault, suspects, findings, coverage, run)
+    needs = _needs(coverage, run, facts.outcome)
+    verdict = Verdict.UNKNOWN if needs else Verdict.HEALTHY
+    return Diagnosis(verdict, needs, None, (), findings, coverage, run)
 
 
 def _facts(replayed: Replay, reader: TraceReader, seen: Sequence[Finding]) -> Facts:
@@ -136,11 +152,11 @@ def _facts(replayed: Replay, reader: TraceReader, seen: Sequence[Finding]) -> Fa
     return Facts(program, read_ends(reader, broken_at), outcome, epochs)
 
 
-def _needs(coverage: Coverage, run: Run) -> str:
+def _needs(coverage: Coverage, run: Run, outcome: Outcome) -> str:
     """What is missing for a verdict; empty if nothing is."""
     if coverage.n_iterations == 0:
         return "a trace with at least one recorded iteration"
-    if coverage.n_recorded < MIN_ITERATIONS:
+    if coverage.n_covered < MIN_ITERATIONS:
         return (
             f"at least {MIN_ITERATIONS} recorded iterations; {coverage.n_recorded} show only that "
             "everything stayed finite"
@@ -149,4 +165,10 @@ def _needs(coverage: Coverage, run: Run) -> str:
         return "a run that does not stop with an exception; up to there nothing is wrong with it"
     if run.ending is Ending.FAILED or not run.is_whole:
         return "a recording of the whole run; this one ended early, and all is well up to there"
+    if outcome.is_little:
+        return (
+            "a run that learns: this one is hardly better than always answering the same "
+            f"({outcome}), and nothing in it says why. The targets may not follow from the inputs; "
+            "whether the model can learn a few samples by heart would tell"
+        )
     return ""

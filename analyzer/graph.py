@@ -3,7 +3,8 @@
 Layers are given by their position in ``header.layers``.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from deeplocalize.traces.header import Header
 from deeplocalize.traces.schema import Kind
@@ -26,6 +27,37 @@ def output_layers(header: Header) -> frozenset[int]:
     last = max(own, key=lambda i: header.layers[i].order, default=-1)
     taken = {source for i in own for source in feeding(header, i)}
     return frozenset(i for i in own if i == last or (taken and i not in taken))
+
+
+def has_weights(header: Header, layer: int) -> bool:
+    """Whether a layer, or one within it, has weights, built before the first step or in it."""
+    path = header.layers[layer].path
+    own = {
+        i
+        for i, other in enumerate(header.layers)
+        if i == layer or other.path.startswith(f"{path}/")
+    }
+    return any(header.layers[i].n_parameters > 0 for i in own) or any(
+        series.layer in own and series.kind is Kind.WEIGHT for series in header.series
+    )
+
+
+def unknown_sources(header: Header, layer: int) -> tuple[str, ...]:
+    """Names of what a layer takes and the trace has no layer for: operations between layers."""
+    known = {*_places(header), *_input_names(header.model_config)}
+    return tuple(name for name in header.layers[layer].inbound if name not in known)
+
+
+def _input_names(config: Any) -> Iterator[str]:
+    """Names of the inputs of a serialised model and of those within it."""
+    if not isinstance(config, Mapping):
+        return
+    for layer in config.get("layers") or ():
+        if isinstance(layer, Mapping):
+            inner = layer.get("config")
+            if layer.get("class_name") == "InputLayer" and isinstance(inner, Mapping):
+                yield str(inner.get("name"))
+            yield from _input_names(inner)
 
 
 def series_of(header: Header, layer: int, kind: Kind) -> tuple[int, ...]:

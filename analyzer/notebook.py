@@ -36,6 +36,9 @@ def diagnosis_html(diagnosis: "Diagnosis") -> str:
             parts.append(f"<p>Most likely: {escape(fault.hint)}.</p>")
         parts.append(f"<ul>{''.join(map(_link, fault.chain))}</ul>")
         parts.append(f"<ol>{''.join(map(_suspect, diagnosis.suspects))}</ol>")
+    if diagnosis.notes:
+        notes = "".join(f"<li>{escape(str(note))}</li>" for note in diagnosis.notes)
+        parts.append(f"<p>Worth knowing:</p><ul>{notes}</ul>")
     parts.append(f"<p style='opacity:.7'>{escape(ending(diagnosis.run))}</p>")
     return f"<div>{''.join(parts)}</div>"
 

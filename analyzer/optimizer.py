@@ -1,6 +1,8 @@
 """What a header says about the optimizer, in the words that evidence and fixes use."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from deeplocalize.traces.header import Header
 
@@ -19,11 +21,17 @@ USUAL_ADAPTIVE_RATES = (1e-5, 0.03)
 
 @dataclass(frozen=True)
 class OptimizerFacts:
-    """Class, learning rate and momentum of the optimizer; None where a header does not say."""
+    """Class, learning rate, momentum and configuration; None where a header does not say."""
 
     class_name: str
     learning_rate: float | None
     momentum: float = 0.0
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+    def setting(self, name: str) -> float | None:
+        """A number of the configuration; None where it has none of that name."""
+        value = self.config.get(name)
+        return float(value) if isinstance(value, int | float) else None
 
     def with_rate(self, factor: float) -> str:
         """Keras code that makes this optimizer with another learning rate, left open."""
@@ -40,9 +48,14 @@ class OptimizerFacts:
         return low, high
 
     @property
+    def excess(self) -> float:
+        """The learning rate relative to the largest usual one; 0 where it is not known."""
+        return (self.learning_rate or 0.0) / self.usual_rates[1]
+
+    @property
     def is_fast(self) -> bool:
         """Whether the learning rate is above what is usual."""
-        return self.learning_rate is not None and self.learning_rate > self.usual_rates[1]
+        return self.excess > 1
 
     @property
     def is_slow(self) -> bool:
@@ -70,4 +83,5 @@ def optimizer_facts(header: Header) -> OptimizerFacts:
         named,
         float(rate) if is_number else None,
         float(momentum) if isinstance(momentum, int | float) else 0.0,
+        dict(config),
     )

@@ -29,6 +29,7 @@ DIVERGED = 10.0
 # Share of its whole fall that a loss must fall in its last quarter to be still falling.
 STILL_FALLING = 0.1
 
+
 # Iterations from which a run that has learned nothing counts as stuck rather than as short.
 LONG_ENOUGH = 100
 
@@ -95,6 +96,8 @@ class Outcome:
     def is_little(self) -> bool:
         """Whether the run learned nothing, or next to nothing, as far as that is known."""
         best = self.best_skill
+        if self.n_iterations < LONG_ENOUGH:
+            return False
         return self.state is State.STUCK or (best is not None and best < LITTLE_SKILL)
 
     @property
@@ -160,9 +163,7 @@ def outcome_of(
     )
 
 
-def _state(
-    skills: Sequence[float], first: Stretch, last: Stretch, level: float | None
-) -> State:
+def _state(skills: Sequence[float], first: Stretch, last: Stretch, level: float | None) -> State:
     if not last.n:
         return State.NOT_KNOWN
     if last.mean > DIVERGED * max(first.mean, level or 0.0) and first.mean > 0:
@@ -186,9 +187,7 @@ def _is_improving(loss: Curve) -> bool:
     return before - quarter.mean > max(STILL_FALLING * fall, error) and fall > 0
 
 
-def _accuracy(
-    program: Program, replay: Replay, epochs: Epochs, base: float | None
-) -> float | None:
+def _accuracy(program: Program, replay: Replay, epochs: Epochs, base: float | None) -> float | None:
     """Accuracy at the end of the run, where it can be compared with a base rate."""
     target = program.target
     if base is None or target is None:

@@ -7,8 +7,8 @@ from deeplocalize.traces.schema import Kind
 
 _PHRASES = {
     Kind.INPUT: "input{tensor}",
-    Kind.LABEL: "labels{tensor}",
-    Kind.SAMPLE_WEIGHT: "sample weights{tensor}",
+    Kind.LABEL: "label{tensor}",
+    Kind.SAMPLE_WEIGHT: "sample weight{tensor}",
     Kind.WEIGHT: "weight{tensor}",
     Kind.PREACTIVATION: "pre-activation",
     Kind.OUTPUT: "output",

@@ -14,7 +14,14 @@ from enum import StrEnum
 from deeplocalize.traces.header import Header
 from deeplocalize.traces.schema import Kind
 
-from .graph import fed_by, input_series, output_layers, series_of, unseen_before
+from .graph import (
+    fed_by,
+    input_series,
+    output_layers,
+    series_of,
+    unknown_sources,
+    unseen_before,
+)
 from .operation import backward_hint, forward_hint
 from .places import Place, layer_ref
 from .window import Window
@@ -115,15 +122,18 @@ def _of_output(header: Header, layer: int, place: Place, window: Window) -> Prod
         )
     alternatives = unseen_before(header, layer, functools.partial(_is_seen, window))
     weights = " and weights" if series_of(header, layer, Kind.WEIGHT) else ""
-    received = (
-        "is the first recorded one after layers whose output is not in the trace"
-        if alternatives
-        else f"receives finite inputs{weights}"
-    )
+    operations = unknown_sources(header, layer)
+    subject, received = str(place.layer), f"receives finite inputs{weights}"
+    if operations:
+        names = ", ".join(f'"{name}"' for name in operations)
+        subject = f"{place.layer}, or an operation before it that is no layer ({names}),"
+        received = "receives only finite values that were recorded"
+    elif alternatives:
+        received = "is the first recorded one after layers whose output is not in the trace"
     return Producer(
         Origin.LAYER,
         layer,
-        f"{place.layer} {received}, and its {place.noun} has {_amount(place, window)}",
+        f"{subject} {received}, and its {place.noun} has {_amount(place, window)}",
         forward_hint(window, place.series, input_series(header, layer)),
         alternatives,
     )

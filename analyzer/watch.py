@@ -9,7 +9,7 @@ from deeplocalize.traces.header import Header, Series
 from deeplocalize.traces.schema import Kind
 from deeplocalize.traces.table import Block
 
-from .graph import output_layers
+from .graph import has_weights, output_layers
 from .rules.rule import Rule, Scope
 from .rules.view import Index, Values, View
 
@@ -114,8 +114,12 @@ def _covers(scope: Scope, header: Header, series: Series, outputs: frozenset[int
         and (not scope.activations or activation in scope.activations)
         and activation not in scope.excluded_activations
         and not (scope.hidden_layers_only and series.layer in outputs)
-        and not (scope.parametric_layers_only and (layer is None or layer.n_parameters == 0))
+        and not (scope.parametric_layers_only and not _has_weights(header, series))
     )
+
+
+def _has_weights(header: Header, series: Series) -> bool:
+    return series.layer is not None and has_weights(header, series.layer)
 
 
 def _key(series: Series, kind: Kind) -> tuple[object, ...]:

@@ -23,7 +23,7 @@ class Design:
 def suspects(case: Case) -> Iterable[Suspect]:
     """One suspect for each thing that the checks found harmful, as likely as they say."""
     for finding in case.findings:
-        design = _design_of(case, finding)
+        design = DESIGNS.get(finding.symptom)
         if design is None or finding.severity < Severity.SEVERE:
             continue
         yield Suspect(
@@ -50,12 +50,6 @@ def _larger_steps(case: Case, finding: Finding) -> Suspect:
         evidence=(f"the {finding}", f"optimizer: {optimizer_facts(case.header)}"),
         fix=_other_rate(10.0)(case, finding),
     )
-
-
-def _design_of(case: Case, finding: Finding) -> Design | None:
-    if finding.symptom is Symptom.LABELS_OUT_OF_RANGE:
-        return _LABELS
-    return DESIGNS.get(finding.symptom)
 
 
 def _how_it_went(case: Case) -> tuple[str, ...]:
@@ -106,6 +100,11 @@ def _other_rate(factor: float) -> Fix:
     )
 
 
+def _default_settings(case: Case, finding: Finding) -> str:
+    optimizer = optimizer_facts(case.header)
+    return f"Leave the other settings: model.compile(optimizer={optimizer.with_rate(1.0)}), ...)"
+
+
 SCALED = (
     "Standardise the inputs:\n"
     "normalization = keras.layers.Normalization()\nnormalization.adapt(x)\n"
@@ -146,12 +145,18 @@ DESIGNS: dict[Symptom, Design] = {
     ),
     Symptom.TOO_FEW_OUTPUTS: Design(Cause.OUTPUT_SHAPE, Target.LAYER, _enough_units),
     Symptom.LOSS_DOES_NOT_FIT: Design(Cause.LOSS_FUNCTION, Target.LOSS, _fitting_loss),
+    Symptom.LABELS_OUT_OF_RANGE: _LABELS,
     Symptom.TARGET_NOT_SCALED: Design(
         Cause.LABEL_ENCODING, Target.DATA,
         _fixed("Standardise the targets: y = (y - y.mean()) / y.std(), and undo it in predictions"),
     ),
     Symptom.LABELS_CONSTANT: _DATA,
     Symptom.INPUT_CONSTANT: _DATA,
+    Symptom.NO_DISTRIBUTION: _MISMATCH,
+    Symptom.LOSS_NEGATIVE: _LABELS,
+    Symptom.LOSS_OSCILLATING: _RATE_DOWN,
+    Symptom.FEATURE_SCALES: Design(Cause.INPUT_SCALE, Target.DATA, _fixed(SCALED)),
+    Symptom.OPTIMIZER_SETTINGS: Design(Cause.OPTIMIZER, Target.OPTIMIZER, _default_settings),
     Symptom.INPUT_NOT_SCALED: Design(Cause.INPUT_SCALE, Target.DATA, _fixed(SCALED)),
     Symptom.EQUAL_WEIGHTS: Design(
         Cause.WEIGHT_INITIALIZATION, Target.LAYER,

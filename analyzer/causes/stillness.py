@@ -31,11 +31,14 @@ def _dead(case: Case, finding: Finding) -> Iterable[Suspect]:
     outputs = {layer_ref(case.header.layers[i]) for i in output_layers(case.header)}
     is_output = finding.place.layer in outputs
     optimizer = optimizer_facts(case.header)
+    hurt = [f for f in case.showing(Symptom.LARGE_UPDATE) if f.onset <= finding.onset]
+    # Units that lived until the weights were thrown about did not die of their activation.
+    is_killed = finding.onset > 0 and bool(hurt or optimizer.is_fast)
     yield Suspect(
         cause=Cause.OUTPUT_ACTIVATION if is_output else Cause.HIDDEN_ACTIVATION,
         target=Target.LAYER,
         layer=finding.place.layer,
-        confidence=0.7,
+        confidence=0.45 if is_killed and not is_output else 0.7,
         symptoms=(finding.symptom,),
         evidence=(finding.in_numbers,),
         fix="Use a linear output, and let the loss squash it (from_logits=True)"
@@ -43,12 +46,11 @@ def _dead(case: Case, finding: Finding) -> Iterable[Suspect]:
         else 'Let negative values through: activation="leaky_relu", "elu" or "gelu", with '
         'kernel_initializer="he_normal"',
     )
-    hurt = case.showing(Symptom.LARGE_UPDATE)
     yield Suspect(
         cause=Cause.LEARNING_RATE,
         target=Target.OPTIMIZER,
         layer=None,
-        confidence=0.6 if hurt else 0.3,
+        confidence=0.75 if is_killed else 0.3,
         symptoms=(finding.symptom, *(f.symptom for f in hurt[:1])),
         evidence=(
             finding.in_numbers,

@@ -1,6 +1,6 @@
 """Every check, as data. The order is that of the documentation, and has no other meaning."""
 
-from . import head, inputs, pace, start, structure, targets
+from . import course, head, inputs, pace, settings, start, structure, targets
 from .check import Check, Facts, Sighting
 
 CHECKS: tuple[Check, ...] = (
@@ -10,6 +10,8 @@ CHECKS: tuple[Check, ...] = (
     *start.CHECKS,
     *structure.CHECKS,
     *pace.CHECKS,
+    *settings.CHECKS,
+    *course.CHECKS,
 )
 
 __all__ = ["CHECKS", "Check", "Facts", "Sighting"]

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from deeplocalize.traces.schema import Kind
 
+from ..outcome import POOR_SKILL
 from ..program import n_columns
 from ..rules.rule import Severity, Symptom
 from .check import Check, Facts, Sighting
@@ -21,6 +22,9 @@ RANGES: dict[str, tuple[float, float]] = {
     "exponential": (0.0, float("inf")),
 }
 """Values that an activation can return."""
+
+FINE_SKILL = 0.8
+"""Skill above which rows that are no distributions did no harm."""
 
 PROBABILITIES = frozenset({"sigmoid", "hard_sigmoid", "softmax"})
 
@@ -78,7 +82,7 @@ def _not_probabilities(facts: Facts, threshold: float) -> Iterator[Sighting]:
     low, high = ends.least(head.output, "min"), ends.most(head.output, "max")
     outside = max(-low, high - 1.0, 0.0)
     # What a layer of the user's own returns has to be seen; the rest is known to leave 0 to 1.
-    is_certain = bool(head.activation) and facts.outcome.is_harmed
+    is_certain = bool(head.activation) and facts.harm_below(POOR_SKILL) > Severity.NOTICE
     if outside > threshold or is_certain:
         yield Sighting(
             Kind.OUTPUT, head.activated_by, Severity.SEVERE, 0.94, outside,
@@ -94,7 +98,8 @@ def _squashed_twice(facts: Facts, threshold: float) -> Iterator[Sighting]:
     yield Sighting(
         Kind.OUTPUT, head.activated_by, facts.harm_below(threshold), 0.93,
         facts.outcome.skill or 0.0,
-        f"passes {head.activation}, and the loss takes it for logits and squashes it again",
+        f"passes {head.activation}, while the loss has from_logits=True and squashes what it gets "
+        "(unless the framework finds the logits behind it)",
     )  # fmt: skip
 
 
@@ -109,6 +114,25 @@ def _not_exclusive(facts: Facts, threshold: float) -> Iterator[Sighting]:
         f"passes {head.activation}, so that its rows do not sum to 1, while {program.loss.name} "
         "expects one distribution over exclusive classes",
     )  # fmt: skip
+
+
+def _no_distribution(facts: Facts, threshold: float) -> Iterator[Sighting]:
+    program, head, ends = facts.program, facts.program.head, facts.ends
+    takes_rows = program.loss.is_over_classes or program.loss.name == "kl_divergence"
+    if head is None or head.output < 0 or not takes_rows or program.loss.from_logits:
+        return
+    is_known = head.activation in ("softmax", "sigmoid", "hard_sigmoid")
+    low, high = ends.least(head.output, "min"), ends.most(head.output, "max")
+    if head.n_units < 2 or is_known or not (low >= 0 and high <= 1):
+        return
+    totals = [end(head.output, "mean") * head.n_units for end in (ends.early, ends.late)]
+    total = max(totals, key=lambda value: abs(value - 1))
+    if abs(total - 1) > threshold:
+        yield Sighting(
+            Kind.OUTPUT, head.activated_by, facts.harm_below(FINE_SKILL), 0.9, abs(total - 1),
+            f"has rows that sum to {total:.3g} on average, while {program.loss.name} expects "
+            "distributions, which sum to 1",
+        )  # fmt: skip
 
 
 def _exclusive_labels(facts: Facts, threshold: float) -> Iterator[Sighting]:
@@ -197,7 +221,8 @@ CHECKS = (
         statement="The loss has from_logits=True, and the output is already squashed.",
         reason="The loss cannot come near 0, and its gradient is damped.",
         source="exact; a notice where the run came seven tenths of the way all the same",
-        false_alarms="none known",
+        false_alarms="none known; Keras on TensorFlow takes the logits from behind a built-in "
+        "activation, with a warning, so that no harm is done there",
     ),
     Check(
         name="sigmoid for exclusive classes", symptom=Symptom.NOT_EXCLUSIVE,
@@ -206,6 +231,18 @@ CHECKS = (
         reason="Only the unit of the true class gets a gradient that is meant for it.",
         source="exact",
         false_alarms="none known",
+    ),
+    Check(
+        name="rows do not sum to 1", symptom=Symptom.NO_DISTRIBUTION, condition=_no_distribution,
+        threshold=0.05, quantity="distance of the rows' mean sum from 1",
+        statement="Outputs between 0 and 1 go into a categorical cross-entropy, and their rows do "
+        "not sum to 1.",
+        reason="The cross-entropy of a distribution punishes the other classes only through their "
+        "sum.",
+        source="recorded means times units, at both ends of the run; a twentieth allows for "
+        "reduced precision and padding; a notice where the run came eight tenths of the way, "
+        "since Keras divides by the sum. Sigmoids have a check of their own",
+        false_alarms="rows that a mask sets to 0",
     ),
     Check(
         name="softmax for labels that are not exclusive", symptom=Symptom.EXCLUSIVE_LABELS,

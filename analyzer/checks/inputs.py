@@ -19,6 +19,15 @@ MAX_SIZE = 50.0
 # Skill above which even such inputs did no harm.
 FINE_SKILL = 0.8
 
+# Thresholds beyond which features in different units are a mistake in any run of less skill.
+FAR_THRESHOLDS = 10.0
+
+# From here on inputs can drive the sigmoids of a first layer to their ends.
+MIN_SATURATING_SIZE = 3.0
+
+# Slope of a first squashing layer, relative to its largest, below which it is saturated.
+SATURATED_SLOPE = 0.1
+
 # Below this the first layer sees next to nothing.
 MIN_SIZE = 1e-2
 
@@ -39,6 +48,19 @@ def _received(facts: Facts) -> tuple[int | None, int]:
     return None, facts.series(Kind.INPUT)
 
 
+def _saturates(facts: Facts) -> bool:
+    """Whether the first weighted layer is a sigmoid or tanh at its ends from the first steps."""
+    program, ends = facts.program, facts.ends
+    layer, activation = next(iter(program.hidden), (-1, ""))
+    outputs = series_of(program.header, layer, Kind.OUTPUT) if layer >= 0 else ()
+    if not outputs:
+        return False
+    square = ends.early(outputs[0], "rms") ** 2
+    if activation == "sigmoid":
+        return 4 * (ends.early(outputs[0], "mean") - square) < SATURATED_SLOPE
+    return activation == "tanh" and 1 - square < SATURATED_SLOPE
+
+
 def _not_scaled(facts: Facts, threshold: float) -> Iterator[Sighting]:
     layer, series = _received(facts)
     if series < 0:
@@ -54,6 +76,8 @@ def _not_scaled(facts: Facts, threshold: float) -> Iterator[Sighting]:
     if size > threshold:
         sentence = f"is of the order of {size:.3g} (rms)"
         weight = 0.85 if facts.outcome.starts_too_high or size > 100 else 0.7
+    elif size > MIN_SATURATING_SIZE and _saturates(facts):
+        sentence, weight = f"is of the order of {size:.3g} (rms) and saturates the first layer", 0.7
     elif 0 < size < MIN_SIZE:
         sentence, weight = f"is of the order of {size:.3g} (rms)", 0.8
     elif abs(mean) > MAX_OFFSET * std:
@@ -69,14 +93,58 @@ def _not_scaled(facts: Facts, threshold: float) -> Iterator[Sighting]:
         )  # fmt: skip
 
 
+def _feature_scales(facts: Facts, threshold: float) -> Iterator[Sighting]:
+    layer, series = _received(facts)
+    if layer is not None or series < 0:
+        return
+    for summary in facts.program.inputs:
+        features = summary.features
+        if features is None or not features.median_rms or features.largest_rms is None:
+            continue
+        ratio = features.largest_rms / features.median_rms
+        if ratio > threshold:
+            is_far = ratio > FAR_THRESHOLDS * threshold
+            yield Sighting(
+                Kind.INPUT, None, facts.harm_below(FINE_SKILL) if is_far else facts.harm, 0.85,
+                ratio,
+                f"has features of different scales: feature {features.largest} has an rms of "
+                f"{features.largest_rms:.3g}, half of the others {features.median_rms:.3g} or less",
+            )  # fmt: skip
+
+
 def _constant(facts: Facts, threshold: float) -> Iterator[Sighting]:
     for summary in facts.program.inputs:
-        if summary.std is None or summary.n_samples < threshold or summary.min != summary.max:
+        if summary.std is None or summary.n_samples < threshold:
             continue
-        yield Sighting(
-            Kind.INPUT, None, Severity.SEVERE, 0.93, summary.std,
-            f"is {summary.min:g} in every element of every sample",
-        )  # fmt: skip
+        features = summary.features
+        if summary.min == summary.max:
+            yield Sighting(
+                Kind.INPUT, None, Severity.SEVERE, 0.93, summary.std,
+                f"is {summary.min:g} in every element of every sample",
+            )  # fmt: skip
+        elif (
+            features is not None
+            and features.n_rows >= threshold
+            and (features.n_constant == features.n)
+        ):
+            yield Sighting(
+                Kind.INPUT, None, Severity.SEVERE, 0.93, 0.0, "is the same for every sample"
+            )
+
+
+def _constant_features(facts: Facts, threshold: float) -> Iterator[Sighting]:
+    for summary in facts.program.inputs:
+        features = summary.features
+        if features is None or features.n_rows < threshold or facts.program.is_embedding:
+            continue
+        if 0 < features.n_constant < features.n:
+            named = ", ".join(map(str, features.constant))
+            more = ", ..." if features.n_constant > len(features.constant) else ""
+            yield Sighting(
+                Kind.INPUT, None, Severity.NOTICE, 0.2, float(features.n_constant),
+                f"has {features.n_constant} of {features.n} features ({named}{more}) that are the "
+                f"same in all {features.n_rows} rows looked at",
+            )  # fmt: skip
 
 
 CHECKS = (
@@ -98,5 +166,26 @@ CHECKS = (
         statement="Every sample is the same.",
         reason="Nothing about the targets can follow from it.",
         source="exact", false_alarms="an auxiliary input that is constant on purpose",
+    ),
+    Check(
+        name="features of different scales", symptom=Symptom.FEATURE_SCALES,
+        condition=_feature_scales, threshold=100.0,
+        quantity="rms of the largest feature relative to the median one",
+        statement="One feature of the inputs is a hundred times larger than most of the others.",
+        reason="Initial weights treat all features alike, so that the large one drowns the others, "
+        "and one learning rate cannot suit both.",
+        source="two orders of magnitude (LeCun et al. 1998, 'Efficient BackProp', section 4.3, "
+        "want equal variances); a notice where the run went well, and not looked at behind a "
+        "layer that normalises",
+        false_alarms="counts of rare events among which one is frequent, in a run that fails for "
+        "another reason",
+    ),
+    Check(
+        name="constant features", symptom=Symptom.CONSTANT_FEATURES, condition=_constant_features,
+        threshold=20, quantity="features without variance",
+        statement="Some features of the inputs never change.",
+        reason="They can be left out; or a column was filled or read wrongly.",
+        source="exact, over the first batches; always a notice",
+        false_alarms="borders of images given as rows, rare categories: as a notice it is none",
     ),
 )  # fmt: skip

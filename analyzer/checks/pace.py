@@ -8,7 +8,7 @@ import numpy as np
 from deeplocalize.traces.schema import Kind
 
 from ..optimizer import optimizer_facts
-from ..outcome import LONG_ENOUGH, State
+from ..outcome import POOR_SKILL, State
 from ..program import KERNEL_CLASSES, Kernel
 from ..rules.rule import Severity, Symptom
 from .check import Check, Facts, Sighting
@@ -18,6 +18,9 @@ MIN_JOURNEY = 0.1
 
 # Skill below which a short run has come to little.
 LOW_SKILL = 0.3
+
+# Beyond this multiple of what is usual, a learning rate is a mistake in any run of little skill.
+FAR_TOO_FAST = 10.0
 
 # Iterations up to which nothing is said about how a run went.
 TOO_SHORT = 20
@@ -50,7 +53,8 @@ def _large(facts: Facts, threshold: float) -> Iterator[Sighting]:
     ratios = [(_peak(facts, kernel), kernel) for kernel in _kernels(facts)]
     ratios = [(ratio, kernel) for ratio, kernel in ratios if math.isfinite(ratio)]
     optimizer = optimizer_facts(facts.program.header)
-    if not ratios or not facts.outcome.is_harmed:
+    is_certain = optimizer.excess > FAR_TOO_FAST and facts.harm_below(POOR_SKILL) > Severity.NOTICE
+    if not ratios or not (facts.outcome.is_harmed or is_certain):
         return
     ratio, kernel = max(ratios, key=lambda pair: pair[0])
     if ratio > threshold or optimizer.is_fast:
@@ -66,10 +70,16 @@ def _small(facts: Facts, threshold: float) -> Iterator[Sighting]:
     if outcome.state not in (State.STUCK, State.POOR) and not outcome.is_far:
         return
     ratios = [(_ratio(facts, kernel), kernel) for kernel in _kernels(facts)]
-    ratios = [(ratio, kernel) for ratio, kernel in ratios if math.isfinite(ratio) and ratio > 0]
+    ratios = [
+        (ratio, kernel)
+        for ratio, kernel in ratios
+        if math.isfinite(ratio) and (ratio > 0 or facts.ends.early(kernel.gradient, "rms") > 0)
+    ]
     optimizer = optimizer_facts(facts.program.header)
     if not ratios:
         return
+    if max(_peak(facts, kernel) for _, kernel in ratios) * outcome.n_iterations > 1:
+        return  # some weights could have moved by all that they are
     ratio = float(np.median([ratio for ratio, _ in ratios]))
     journey = ratio * outcome.n_iterations
     if ratio < threshold and journey < MIN_JOURNEY:
@@ -83,11 +93,10 @@ def _small(facts: Facts, threshold: float) -> Iterator[Sighting]:
 
 def _few(facts: Facts, threshold: float) -> Iterator[Sighting]:
     outcome = facts.outcome
-    is_judged = TOO_SHORT < outcome.n_iterations < threshold and outcome.skill is not None
+    is_judged = TOO_SHORT < outcome.n_iterations < threshold and outcome.best_skill is not None
     if not is_judged or outcome.state not in (State.STUCK, State.POOR):
         return
-    is_short = outcome.n_iterations < LONG_ENOUGH
-    if (outcome.skill or 0.0) > LOW_SKILL or not (is_short or outcome.is_improving):
+    if (outcome.best_skill or 0.0) > LOW_SKILL or not outcome.is_improving:
         return
     ratios = [_ratio(facts, kernel) for kernel in _kernels(facts)]
     ratios = [ratio for ratio in ratios if math.isfinite(ratio)]
@@ -108,7 +117,8 @@ CHECKS = (
         "usual for the optimizer, and the run came to little.",
         reason="Steps of this size throw away what the weights were, and push units out of reach.",
         source="customary ratio is about 1e-3 (Karpathy, CS231n notes); usual learning rates after "
-        "Bengio 2012; only where the run came less than half of the way",
+        "Bengio 2012; only where the run failed, or came less than half of the way at ten times "
+        "the usual rate",
         false_alarms="a run that fails for another reason",
     ),
     Check(
@@ -124,11 +134,10 @@ CHECKS = (
         name="few steps", symptom=Symptom.FEW_STEPS, condition=_few, threshold=300,
         quantity="iterations",
         statement="The run ended after few steps of a usual size, came to little, and was still "
-        "improving or had no time to.",
+        "improving.",
         reason="It might have gone on: nothing else needs to be wrong.",
-        source="below 100 iterations no curve is judged either; up to 300 only where the loss "
-        "still falls by a tenth of its whole fall in the last quarter; below three tenths of the "
-        "way",
+        source="up to 300 iterations where the loss still falls by a tenth of its whole fall in "
+        "the last quarter; below three tenths of the way",
         false_alarms="hard problems in short trials",
     ),
 )  # fmt: skip

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 from deeplocalize.traces.schema import Kind
 
+from ..graph import has_weights
+from ..outcome import POOR_SKILL
 from ..program import NOISE_CLASSES, RECURRENT_CLASSES
 from ..rules.rule import Severity, Symptom
 from .check import Check, Facts, Sighting
@@ -24,7 +26,7 @@ def _no_nonlinearity(facts: Facts, threshold: float) -> Iterator[Sighting]:
     if len(linear) < threshold or program.head is None or len(linear) != len(program.hidden):
         return
     yield Sighting(
-        Kind.OUTPUT, linear[0], facts.harm_below(FINE_SKILL), 0.72, float(len(linear)),
+        Kind.OUTPUT, linear[0], facts.harm_below(POOR_SKILL), 0.72, float(len(linear)),
         "is linear, as are all layers up to the output: together they are one linear layer",
     )  # fmt: skip
 
@@ -32,7 +34,7 @@ def _no_nonlinearity(facts: Facts, threshold: float) -> Iterator[Sighting]:
 def _stacked_squashing(facts: Facts, threshold: float) -> Iterator[Sighting]:
     program, ends = facts.program, facts.ends
     squashing = [i for i, activation in program.hidden if activation in SQUASHING]
-    if len(squashing) < 2 or facts.harm_below(FINE_SKILL) is Severity.NOTICE:
+    if len(squashing) < 2 or facts.harm_below(POOR_SKILL) is Severity.NOTICE:
         return
     gradients = [
         (kernel.layer, ends.early(kernel.gradient, "rms"))
@@ -75,8 +77,10 @@ def _narrow(facts: Facts, threshold: float) -> Iterator[Sighting]:
 
 def _no_hidden_layer(facts: Facts, threshold: float) -> Iterator[Sighting]:
     program = facts.program
-    n_weighted = sum(program.layer(i).n_parameters > 0 for i in program.layers)
-    if program.head is None or n_weighted != 1 or not facts.outcome.is_harmed:
+    weighted = [i for i in program.layers if has_weights(program.header, i)]
+    if program.head is None or weighted != [program.head.kernel_layer]:
+        return
+    if program.layer(weighted[0]).class_name in RECURRENT_CLASSES or not facts.outcome.is_harmed:
         return
     yield Sighting(
         Kind.OUTPUT, program.head.kernel_layer, Severity.SEVERE, 0.7, 1.0,
@@ -104,7 +108,7 @@ def _crushed(facts: Facts, threshold: float) -> Iterator[Sighting]:
         before, after = ends.first(kernel.weight, "rms"), ends.late(kernel.weight, "rms")
         if not config.get("kernel_regularizer") or not before:
             continue
-        if after < threshold * before and facts.outcome.is_harmed:
+        if after < threshold * before and facts.harm_below(POOR_SKILL) > Severity.NOTICE:
             yield Sighting(
                 Kind.WEIGHT, kernel.layer, Severity.SEVERE, 0.92, after / before,
                 f"has shrunk from {before:.3g} to {after:.3g} (rms) under its regularizer",
@@ -118,8 +122,7 @@ CHECKS = (
         threshold=1, quantity="hidden layers without an activation",
         statement="Every hidden layer is linear.",
         reason="Linear layers in a row compute no more than one of them.",
-        source="exact; a notice where the run came eight tenths of the way, for some problems are "
-        "linear",
+        source="exact; a notice where the run came half of the way, for some problems are linear",
         false_alarms="a linear autoencoder that fails for another reason",
     ),
     Check(
@@ -152,8 +155,8 @@ CHECKS = (
         threshold=1, quantity="layers with weights",
         statement="The network has one layer with weights and came to little.",
         reason="A linear model cannot separate what is not linearly separable.",
-        source="Minsky and Papert 1969; only where the run came less than half of the way",
-        false_alarms="linear problems with much noise",
+        source="Minsky and Papert 1969; only where the run failed",
+        false_alarms="inputs that say nothing about the targets",
     ),
     Check(
         name="nearly everything is dropped", symptom=Symptom.HEAVY_NOISE, condition=_heavy_noise,

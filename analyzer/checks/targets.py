@@ -33,13 +33,13 @@ def _class_numbers(facts: Facts, threshold: float) -> Iterator[Sighting]:
     if target.is_integer_valued is False:
         yield _sighted(
             facts, 0.95, high,
-            f"go from {low:.4g} to {high:.4g} and are not whole numbers, while {loss.name} takes "
-            "the number of a class and cuts off the rest",
+            f"goes from {low:.4g} to {high:.4g} and is not whole, while {loss.name} takes the "
+            "number of a class and cuts off the rest",
         )  # fmt: skip
     elif low < 0 or (units and low == 1 and high == units):
         yield _sighted(
             facts, 0.93, low,
-            f"go from {low:g} to {high:g}, while classes are numbered from 0"
+            f"goes from {low:g} to {high:g}, while classes are numbered from 0"
             + (f" to {units - 1}" if units else ""),
         )  # fmt: skip
 
@@ -75,7 +75,7 @@ def _binary_targets(facts: Facts, threshold: float) -> Iterator[Sighting]:
         return
     yield _sighted(
         facts, 0.95, outside,
-        f"are {low:g} and {high:g}, while {loss.name} needs 0 and 1: its loss can fall without "
+        f"is {low:g} or {high:g}, while {loss.name} needs 0 and 1: its loss can fall without "
         "limit and means nothing",
     )  # fmt: skip
 
@@ -129,7 +129,7 @@ def _not_scaled(facts: Facts, threshold: float) -> Iterator[Sighting]:
     if size > threshold and (target.n_distinct or MAX_CLASSES) > 2:
         yield Sighting(
             Kind.LABEL, None, facts.harm, 0.85, size,
-            f"are of the order of {size:.3g}, while initial weights make outputs of the order of 1",
+            f"is of the order of {size:.3g}, while initial weights make outputs of the order of 1",
         )  # fmt: skip
 
 
@@ -137,7 +137,27 @@ def _constant(facts: Facts, threshold: float) -> Iterator[Sighting]:
     known = _known(facts)
     if known is None or known[0].n_samples < threshold or known[1] != known[2]:
         return
-    yield _sighted(facts, 0.9, known[1], f"are {known[1]:g} for every sample")
+    yield _sighted(facts, 0.9, known[1], f"is {known[1]:g} for every sample")
+
+
+def _imbalanced(facts: Facts, threshold: float) -> Iterator[Sighting]:
+    target = facts.program.target
+    counts = target.class_counts if target is not None else {}
+    total = sum(counts.values())
+    if target is None or not 2 <= len(counts) <= MAX_CLASSES or not _holds_classes(facts, target):
+        return
+    name, most = max(counts.items(), key=lambda item: item[1])
+    if most > threshold * total:
+        yield Sighting(
+            Kind.LABEL, None, Severity.NOTICE, 0.3, most / total,
+            f"is class {name} in {most / total:.1%} of what was seen: answering it always is as "
+            "often right",
+        )  # fmt: skip
+
+
+def _holds_classes(facts: Facts, target: DataSummary) -> bool:
+    loss = facts.program.loss
+    return loss.is_crossentropy or bool(target.is_one_hot) or target.n_distinct == 2
 
 
 CHECKS = (
@@ -187,5 +207,15 @@ CHECKS = (
         statement="There is only one label.",
         reason="Nothing can be learned from a target that never changes.",
         source="exact", false_alarms="one-class models",
+    ),
+    Check(
+        name="one class has nearly all samples", symptom=Symptom.CLASS_IMBALANCE,
+        condition=_imbalanced, threshold=0.9, quantity="share of the most frequent class",
+        statement="Nine labels of ten or more are of one class.",
+        reason="Always answering this class is as often right: accuracy says little here, and "
+        "the others need weights, or more samples.",
+        source="He and Garcia 2009, 'Learning from imbalanced data', count from 10:1; always a "
+        "notice",
+        false_alarms="rare events are rare: as a notice it is none",
     ),
 )  # fmt: skip

@@ -20,6 +20,16 @@ MAX_MISSING = 5
 _SIGNS = {Verdict.FAULTY: "❌", Verdict.HEALTHY: "✅", Verdict.UNKNOWN: "❔"}
 
 
+_MARKUP = re.compile(
+    r"[\\`*\[\]<>|~$]"  # code, emphasis, links, HTML, tables, strokes, formulas
+    r"|(?<!\w)_|_(?!\w)"  # emphasis; within a word it is none
+    r"|&(?=#?\w+;)"  # character references
+    r"|@(?=\w)|#(?=\d)"  # mentions and issues
+    r"|:(?=//|[\w+-]+:)|(?<=www)\."  # addresses and emoji
+    r"|^[#+-](?=\s)|(?<=^\d)[.)]"  # headings and lists
+)
+
+
 def render(diagnosis: Diagnosis, reader: TraceReader, style: Style = PLAIN) -> str:
     """The diagnosis as Markdown; a verbose style adds the findings."""
     del reader
@@ -30,6 +40,9 @@ def render(diagnosis: Diagnosis, reader: TraceReader, style: Style = PLAIN) -> s
             sections.append(f"Most likely: {escaped(fault.hint)}.")
         sections.append("#### What happened\n\n" + "\n".join(map(_link, fault.chain)))
         sections.append("#### Suspects\n\n" + "\n".join(_suspects(diagnosis.suspects)))
+    if diagnosis.notes and not style.verbose:
+        notes = "\n".join(f"- {escaped(str(note))}" for note in diagnosis.notes)
+        sections.append(f"#### Worth knowing\n\n{notes}")
     if style.verbose and diagnosis.findings:
         sections.append("#### Findings\n\n" + "\n".join(_findings(diagnosis.findings)))
     sections.append(_coverage(diagnosis.coverage))
@@ -41,8 +54,9 @@ def escaped(text: str) -> str:
     """Text that Markdown shows as it stands: no markup, no HTML, no mention, no reference.
 
     Names in a trace are anyone's. A character reference survives where a backslash would not.
+    What cannot begin any of these where it stands is left alone, so that the source can be read.
     """
-    return re.sub(r"[\\`*_{}\[\]<>()#+!|~&@$:]", lambda match: f"&#{ord(match[0])};", visible(text))
+    return _MARKUP.sub(lambda match: f"&#{ord(match[0])};", visible(text))
 
 
 def _link(link: Link) -> str:

@@ -56,6 +56,8 @@ def _parts(diagnosis: Diagnosis, is_verbose: bool) -> Iterable[RenderableType]:
     if diagnosis.first_fault is not None:
         yield from _fault_parts(diagnosis.first_fault)
         yield from _section("Suspects", _suspects(diagnosis.suspects, is_verbose))
+    if diagnosis.notes and not is_verbose:
+        yield from _section("Worth knowing", _notes(diagnosis.notes))
     if diagnosis.findings and is_verbose:
         yield from _section("Findings", _findings(diagnosis.findings))
     yield from _section("What this rests on", _basis(diagnosis, is_verbose))
@@ -114,6 +116,10 @@ def _suspects(suspects: Iterable[Suspect], is_verbose: bool) -> RenderableType:
 def _fix(fix: str) -> list[str]:
     first, *others = fix.split("\n")
     return [f"Try: {first}", *(f"  {line}" for line in others)]
+
+
+def _notes(notes: Iterable[Finding]) -> RenderableType:
+    return Group(*(_text(f"- {note}") for note in notes))
 
 
 def _findings(findings: Iterable[Finding]) -> RenderableType:

@@ -17,6 +17,9 @@ from .rule import Severity, Symptom
 HEAD_SHARE = 0.1
 TAIL_SHARE = 0.25
 
+# Share of its first level by which a loss must fall, or it is flat.
+FLAT = 0.01
+
 
 @dataclass(frozen=True)
 class CurveView:
@@ -69,13 +72,22 @@ def _decrease(view: CurveView) -> float:
     return (view.head.mean - view.tail.mean) / scale if scale else 0.0
 
 
-def _is_flat_and_trivial(view: CurveView, threshold: float) -> bool:
+def _is_flat(view: CurveView, threshold: float) -> bool:
     is_significant = view.head.mean - view.tail.mean > 2 * view.standard_error
-    if _decrease(view) >= threshold and is_significant:
-        return False
-    if view.trivial_level is None:
-        return view.tail.mean != 0
-    return view.tail.mean >= 0.95 * view.trivial_level
+    return not (_decrease(view) >= threshold and is_significant)
+
+
+def _is_flat_at_unknown_level(view: CurveView, threshold: float) -> bool:
+    return view.trivial_level is None and view.tail.mean != 0 and _is_flat(view, threshold)
+
+
+def _of_trivial(view: CurveView) -> float:
+    return view.tail.mean / view.trivial_level if view.trivial_level else math.inf
+
+
+def _is_flat_and_trivial(view: CurveView, threshold: float) -> bool:
+    is_known = view.trivial_level is not None
+    return is_known and _of_trivial(view) >= threshold and _is_flat(view, FLAT)
 
 
 def _growth(view: CurveView) -> float:
@@ -97,22 +109,40 @@ def _is_at_base_rate(view: CurveView, threshold: float) -> bool:
     return _gain(view) <= threshold
 
 
+NO_BETTER_THAN_TRIVIAL = CurveRule(
+    name="loss no better than always predicting the same",
+    symptom=Symptom.LOSS_NOT_DECREASING,
+    kind=Kind.LOSS,
+    condition=_is_flat_and_trivial,
+    threshold=0.95,
+    measure=_of_trivial,
+    quantity="loss relative to that of always predicting the same",
+    patience=100,
+    severity=Severity.SEVERE,
+    statement="ends no better than always predicting the same",
+    reason="The model does not learn.",
+    source="the level to beat is the entropy of the classes or the variance of the targets; and "
+    "between the first tenth and the last quarter of the run the loss fell by no more than 1 % or "
+    "two standard errors. No verdict rests on this alone: it takes a suspect of half confidence",
+    false_alarms="targets that cannot be predicted from the inputs; long plateaus (XOR under "
+    "plain gradient descent) in runs that stop on them",
+)
+
 LOSS_NOT_DECREASING = CurveRule(
     name="loss does not decrease",
     symptom=Symptom.LOSS_NOT_DECREASING,
     kind=Kind.LOSS,
-    condition=_is_flat_and_trivial,
-    threshold=0.01,
+    condition=_is_flat_at_unknown_level,
+    threshold=FLAT,
     measure=_decrease,
     quantity="relative decrease of the loss",
     patience=100,
-    severity=Severity.SEVERE,
-    statement="has not decreased and is no better than always predicting the same",
-    reason="The model does not learn.",
-    source="first tenth against last quarter of the run, at most 1 % or two standard errors; the "
-    "level to beat is the entropy of the classes or the variance of the targets",
-    false_alarms="targets that cannot be predicted from the inputs; long plateaus (XOR under "
-    "plain gradient descent) in runs that stop on them",
+    severity=Severity.NOTICE,
+    statement="has not decreased",
+    reason="The model does not learn, or it had nothing left to learn: what needs no learning is "
+    "not known.",
+    source="first tenth against last quarter of the run, at most 1 % or two standard errors",
+    false_alarms="adversarial training, fine-tuning of what fits already; hence only a notice",
 )
 
 LOSS_DIVERGING = CurveRule(
@@ -148,4 +178,9 @@ ACCURACY_NOT_CHANGING = CurveRule(
     false_alarms="hard problems in short runs; hence only a notice",
 )
 
-CURVE_RULES = (LOSS_NOT_DECREASING, LOSS_DIVERGING, ACCURACY_NOT_CHANGING)
+CURVE_RULES = (
+    NO_BETTER_THAN_TRIVIAL,
+    LOSS_NOT_DECREASING,
+    LOSS_DIVERGING,
+    ACCURACY_NOT_CHANGING,
+)

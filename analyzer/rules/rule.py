@@ -58,6 +58,15 @@ class Symptom(StrEnum):
     LARGE_STEPS = "large_steps"
     SMALL_STEPS = "small_steps"
     FEW_STEPS = "few_steps"
+    OPTIMIZER_SETTINGS = "optimizer_settings"
+    LITTLE_LEARNED = "little_learned"
+    LOSS_OSCILLATING = "loss_oscillating"
+    LOSS_NEGATIVE = "loss_negative"
+    VALIDATION_GAP = "validation_gap"
+    CLASS_IMBALANCE = "class_imbalance"
+    FEATURE_SCALES = "feature_scales"
+    CONSTANT_FEATURES = "constant_features"
+    NO_DISTRIBUTION = "no_distribution"
 
 
 class Severity(IntEnum):

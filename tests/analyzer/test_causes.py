@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 
 from deeplocalize.analyzer.causes import MAX_SUSPECTS, Cause, Suspect
-from deeplocalize.analyzer.diagnosis import diagnose
+from deeplocalize.analyzer.diagnosis import Verdict, diagnose
 from deeplocalize.analyzer.rules import Symptom
 from deeplocalize.traces.header import DataSummary
 from deeplocalize.traces.schema import Kind
@@ -68,12 +68,14 @@ def test_a_dead_output_under_a_crossentropy_does_not_fit_the_loss() -> None:
     assert suspects_of(run)[0].cause is Cause.ACTIVATION_LOSS_MISMATCH
 
 
-def test_a_run_that_does_not_learn_for_no_visible_reason_has_an_unknown_cause() -> None:
+def test_a_run_that_does_not_learn_for_no_visible_reason_gets_no_verdict() -> None:
     run = FakeRun(400)
     run.iterations["loss"] = 1.1 + 0.1 * np.random.default_rng(2).standard_normal(400)
-    (suspect,) = suspects_of(run)
-    assert suspect.cause is Cause.UNKNOWN
-    assert suspect.symptoms == (Symptom.LOSS_NOT_DECREASING,)
+    run.put(slice(None), Kind.METRIC, tensor="accuracy", mean=0.34)
+    diagnosis = diagnose(run.reader())
+    assert diagnosis.verdict is Verdict.UNKNOWN
+    assert "The targets may not follow from the inputs" in diagnosis.needs
+    assert {note.symptom for note in diagnosis.notes} == {Symptom.ACCURACY_NOT_CHANGING}
 
 
 def test_a_run_that_does_not_learn_with_lost_updates_has_too_small_a_learning_rate() -> None:
