@@ -31,15 +31,23 @@ def output_layers(header: Header) -> frozenset[int]:
 
 def has_weights(header: Header, layer: int) -> bool:
     """Whether a layer, or one within it, has weights, built before the first step or in it."""
-    path = header.layers[layer].path
-    own = {
+    own = _within(header, layer)
+    return any(header.layers[i].n_parameters > 0 for i in own) or bool(weights_of(header, layer))
+
+
+def weights_of(header: Header, layer: int) -> tuple[int, ...]:
+    """Series of the weights of a layer and of those within it."""
+    own = _within(header, layer)
+    return tuple(
         i
-        for i, other in enumerate(header.layers)
-        if i == layer or other.path.startswith(f"{path}/")
-    }
-    return any(header.layers[i].n_parameters > 0 for i in own) or any(
-        series.layer in own and series.kind is Kind.WEIGHT for series in header.series
+        for i, series in enumerate(header.series)
+        if series.layer in own and series.kind is Kind.WEIGHT
     )
+
+
+def _within(header: Header, layer: int) -> set[int]:
+    inside = f"{header.layers[layer].path}/"
+    return {layer, *(i for i, one in enumerate(header.layers) if one.path.startswith(inside))}
 
 
 def unknown_sources(header: Header, layer: int) -> tuple[str, ...]:

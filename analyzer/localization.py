@@ -83,7 +83,6 @@ def locate(
 
 
 def _persisting(finding: Finding) -> str:
-    return (
-        f"the {finding}, in {finding.n_holding} of {finding.n_judged} recorded iterations "
-        f"({finding.quantity}: {finding.peak:.4g})"
-    )
+    share = f", in {finding.n_holding} of {finding.n_judged} recorded iterations"
+    is_always = finding.n_holding == finding.n_judged
+    return f"the {finding}{'' if is_always else share} ({finding.quantity}: {finding.peak:.4g})"

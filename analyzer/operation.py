@@ -24,9 +24,18 @@ def nature_of(window: Window, series: int) -> Nature:
     return Nature.INFINITE if window.n_inf(series) else Nature.UNDEFINED
 
 
-def forward_hint(window: Window, series: int, inputs: Sequence[int]) -> str:
+def forward_hint(
+    window: Window, series: int, inputs: Sequence[int], weights: Sequence[int] = ()
+) -> str:
     """Which operation fits a layer that turns finite inputs into the given output."""
     known = [i for i in inputs if window.is_finite(i)]
+    heaviest = window.largest_magnitude([i for i in weights if window.is_finite(i)])
+    dtype = window.header.series[series].dtype
+    if heaviest > np.sqrt(largest_finite(dtype)):
+        return (
+            f"its weights reach {heaviest:.3g}, so that products leave the range of {dtype} "
+            f"(up to {largest_finite(dtype):.3g})"
+        )
     if nature_of(window, series) is Nature.INFINITE:
         return _infinite_hint(window, series, known)
     return _undefined_hint(window, known)

@@ -157,7 +157,7 @@ def outcome_of(
         trivial_loss=level,
         base_rate=base,
         accuracy=accuracy,
-        n_iterations=evidence.n_recorded,
+        n_iterations=evidence.n_iterations,
         is_hurt=is_hurt,
         is_improving=_is_improving(evidence.loss),
     )
@@ -193,7 +193,9 @@ def _accuracy(program: Program, replay: Replay, epochs: Epochs, base: float | No
     if base is None or target is None:
         return None
     is_sparse = program.loss.name == "sparse_categorical_crossentropy"
-    if not (is_sparse or target.is_one_hot or n_columns(target) == 1):
+    # Keras's accuracy of one column compares rounded outputs with labels of 0 and 1.
+    is_binary = n_columns(target) == 1 and (target.min, target.max) == (0, 1)
+    if not (is_sparse or target.is_one_hot or is_binary):
         return None
     accuracies = [
         curve

@@ -11,6 +11,8 @@ import functools
 from dataclasses import dataclass
 from enum import StrEnum
 
+import numpy as np
+
 from deeplocalize.traces.header import Header
 from deeplocalize.traces.schema import Kind
 
@@ -21,10 +23,14 @@ from .graph import (
     series_of,
     unknown_sources,
     unseen_before,
+    weights_of,
 )
-from .operation import backward_hint, forward_hint
+from .operation import backward_hint, forward_hint, largest_finite
 from .places import Place, layer_ref
 from .window import Window
+
+# Factor by which no layer with usual weights makes values larger.
+AMPLIFIES = 1e4
 
 
 class Origin(StrEnum):
@@ -34,6 +40,7 @@ class Origin(StrEnum):
     INITIAL_WEIGHT = "initial_weight"
     CHANGED_WEIGHT = "changed_weight"
     LAYER = "layer"
+    AMPLIFICATION = "amplification"
     LOSS = "loss"
     LAYER_DERIVATIVE = "layer_derivative"
     LOSS_DERIVATIVE = "loss_derivative"
@@ -82,6 +89,9 @@ def _of_the_step(header: Header, place: Place, window: Window) -> Producer:
     if place.kind is not Kind.LOSS:
         held = f"the {place} of this batch has {_amount(place, window)}"
         return Producer(Origin.DATA, None, held)
+    amplified = _amplified(header, place, window)
+    if amplified is not None:
+        return amplified
     missing = {entry.layer for entry in header.unrecorded}
     missing |= {series.layer for series in header.series if series.replayed}
     unseen = tuple(i for i in sorted(output_layers(header) & missing) if not _is_seen(window, i))
@@ -92,6 +102,27 @@ def _of_the_step(header: Header, place: Place, window: Window) -> Producer:
         f"{_amount(place, window)}",
         alternatives=unseen,
     )
+
+
+def _amplified(header: Header, place: Place, window: Window) -> Producer | None:
+    """The first layer that made values so large that a loss of them cannot be computed."""
+    order = sorted(range(len(header.layers)), key=lambda i: header.layers[i].order)
+    for layer in order:
+        outputs = series_of(header, layer, Kind.OUTPUT)
+        received = window.largest_magnitude(input_series(header, layer))
+        returned = window.largest_magnitude(outputs)
+        if not outputs or not returned > AMPLIFIES * max(received, 1.0):
+            continue
+        if returned > np.sqrt(largest_finite(header.series[outputs[0]].dtype)) / AMPLIFIES:
+            return Producer(
+                Origin.AMPLIFICATION,
+                layer,
+                f"{layer_ref(header.layers[layer])} makes values up to {returned:.3g} of inputs "
+                f"up to {received:.3g}, and the loss computed from the outputs is "
+                f"{_amount(place, window)}",
+                "values this large overflow when a loss squares or exponentiates them",
+            )
+    return None
 
 
 def _of_weight(layer: int, place: Place, window: Window) -> Producer:
@@ -121,7 +152,7 @@ def _of_output(header: Header, layer: int, place: Place, window: Window) -> Prod
             forward_hint(window, place.series, preactivation),
         )
     alternatives = unseen_before(header, layer, functools.partial(_is_seen, window))
-    weights = " and weights" if series_of(header, layer, Kind.WEIGHT) else ""
+    weights = " and weights" if weights_of(header, layer) else ""
     operations = unknown_sources(header, layer)
     subject, received = str(place.layer), f"receives finite inputs{weights}"
     if operations:
@@ -134,7 +165,7 @@ def _of_output(header: Header, layer: int, place: Place, window: Window) -> Prod
         Origin.LAYER,
         layer,
         f"{subject} {received}, and its {place.noun} has {_amount(place, window)}",
-        forward_hint(window, place.series, input_series(header, layer)),
+        forward_hint(window, place.series, input_series(header, layer), weights_of(header, layer)),
         alternatives,
     )
 

@@ -4,7 +4,7 @@ An inference is a function from a `Case` to suspects; the tuple below is the reg
 that name the same cause in the same place are merged, and only a handful is kept.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 from . import breakage, design, learning, stillness
@@ -42,7 +42,16 @@ def infer(case: Case) -> tuple[Suspect, ...]:
     share = 1.0 if case.first_fault.is_certain else UNCERTAIN_SHARE
     candidates = [replace(s, confidence=share * s.confidence) for s in candidates]
     ranked = sorted(candidates, key=lambda suspect: -suspect.confidence)[:MAX_SUSPECTS]
-    return tuple(believable(ranked))
+    return tuple(_told_once(believable(ranked)))
+
+
+def _told_once(ranked: Iterable[Suspect]) -> Iterator[Suspect]:
+    """The suspects without what an earlier one has told already, as long as something is left."""
+    told: set[str] = set()
+    for suspect in ranked:
+        new = tuple(sentence for sentence in suspect.evidence if sentence not in told)
+        told.update(new)
+        yield replace(suspect, evidence=new or suspect.evidence[:1])
 
 
 def _merged(a: Suspect, b: Suspect) -> Suspect:
@@ -53,9 +62,17 @@ def _merged(a: Suspect, b: Suspect) -> Suspect:
         layer=a.layer,
         confidence=better.confidence,
         symptoms=tuple(dict.fromkeys((*a.symptoms, *b.symptoms))),
-        evidence=tuple(dict.fromkeys((*a.evidence, *b.evidence))),
+        evidence=_distinct((*a.evidence, *b.evidence)),
         fix=better.fix,
     )
+
+
+def _distinct(sentences: Iterable[str]) -> tuple[str, ...]:
+    """Each thing once: the same statement since the same iteration may come with other numbers."""
+    kept: dict[str, str] = {}
+    for sentence in sentences:
+        kept.setdefault(sentence.split(" since iteration ")[0], sentence)
+    return tuple(kept.values())
 
 
 def _unknown(case: Case) -> Suspect:

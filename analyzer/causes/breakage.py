@@ -26,9 +26,11 @@ def suspects(case: Case) -> Iterable[Suspect]:
     growing = _growing_weights(case)
     if growing:
         yield _learning_rate(case, growing)
+    if fault.origin is Origin.AMPLIFICATION and not growing:
+        yield _large_weights(case)
     if fault.place.kind is Kind.WEIGHT_UPDATE and not growing:
         yield _optimizer(case)
-    if fault.place.kind is not Kind.WEIGHT_UPDATE:
+    if fault.place.kind is not Kind.WEIGHT_UPDATE and fault.origin is not Origin.AMPLIFICATION:
         yield _instability(case, is_likely=not growing)
 
 
@@ -37,7 +39,7 @@ def _growing_weights(case: Case) -> tuple[str, ...]:
     fault = case.first_fault
     growth = [str(g) for g in case.growths if g.place.kind is Kind.WEIGHT]
     replaced = [
-        f"the {finding}: {finding.peak:.3g} times at iteration {finding.peak_iteration}"
+        finding.in_numbers
         for finding in case.showing(Symptom.LARGE_UPDATE)
         if finding.onset < fault.moment.iteration
     ]
@@ -72,6 +74,20 @@ def _broken_weight(case: Case) -> Suspect:
         evidence=(f"{fault.explanation} ({fault.moment})",),
         fix="Check what fills this weight (its initializer, set_weights, load_weights), e.g.\n"
         "assert all(np.isfinite(w).all() for w in layer.get_weights())",
+    )
+
+
+def _large_weights(case: Case) -> Suspect:
+    fault = case.first_fault
+    return Suspect(
+        cause=Cause.WEIGHT_INITIALIZATION,
+        target=Target.LAYER,
+        layer=fault.layer,
+        confidence=0.85,
+        symptoms=(Symptom.NON_FINITE,),
+        evidence=(f"{fault.explanation} ({fault.moment})", "no weight has grown before"),
+        fix='Leave the default initializers (recurrent_initializer="orthogonal"), or make the '
+        "sequence shorter",
     )
 
 

@@ -27,11 +27,13 @@ def believable(ranked: Sequence[Suspect]) -> list[Suspect]:
     return [
         replace(
             suspect,
-            confidence=_share(suspect.confidence) * (1.0 if i == 0 else 1.0 - EXPLAINED * first),
+            confidence=round(
+                _share(suspect.confidence) * (1.0 if i == 0 else 1.0 - EXPLAINED * first), 2
+            ),
         )
         for i, suspect in enumerate(ranked)
     ]
 
 
 def _share(weight: float) -> float:
-    return round(float(np.interp(weight, WEIGHTS, SHARES)), 2)
+    return float(np.interp(weight, WEIGHTS, SHARES))
