@@ -21,12 +21,12 @@ _SIGNS = {Verdict.FAULTY: "❌", Verdict.HEALTHY: "✅", Verdict.UNKNOWN: "❔"}
 
 
 _MARKUP = re.compile(
-    r"[\\`*\[\]<>|~$]"  # code, emphasis, links, HTML, tables, strokes, formulas
+    r"[\\`*\[\]<|~$]"  # code, emphasis, links, HTML, tables, strokes, formulas
     r"|(?<!\w)_|_(?!\w)"  # emphasis; within a word it is none
     r"|&(?=#?\w+;)"  # character references
     r"|@(?=\w)|#(?=\d)"  # mentions and issues
     r"|:(?=//|[\w+-]+:)|(?<=www)\."  # addresses and emoji
-    r"|^[#+-](?=\s)|(?<=^\d)[.)]"  # headings and lists
+    r"|^[#+>-]|(?<=^\d)[.)]"  # headings, quotations and lists
 )
 
 

@@ -83,7 +83,7 @@ def _unclean(entry: Mapping[str, Any]) -> str:
 
 
 def _normalises(layers: list[Layer]) -> bool:
-    return layers[0]["class"] == "BatchNormalization"
+    return bool(layers[0]["class"] == "BatchNormalization")
 
 
 def _answers(entry: Mapping[str, Any]) -> tuple[Answer, ...]:

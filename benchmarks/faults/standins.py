@@ -26,7 +26,8 @@ def stand_in(task: Mapping[str, Any]) -> Data:
     x, y, n, signal = task["x"], task["y"], task["n"], task["signal"]
     random = np.random.default_rng(zlib.crc32(signal.encode()) + len(x["shape"]))
     if signal in _EXPLICIT:
-        return _EXPLICIT[signal](x, y, n, random)
+        data: Data = _EXPLICIT[signal](x, y, n, random)
+        return data
     if signal == "auto":
         signal = "classes" if _is_classes(y) else "labels" if _is_binary(y) else "smooth"
     match signal:

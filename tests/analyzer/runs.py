@@ -1,6 +1,6 @@
 """A small healthy run in memory, of which a test changes just the numbers that matter."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -183,6 +183,13 @@ class FakeRun:
             self.statistics["n_zero_units"][at, i] = units[-1]
         for name in ("min", "max", "mean", "mean_abs", "rms"):
             self.statistics[name][at, i] = 0.0
+        return self
+
+    def thin(self, keep: Callable[[int], bool]) -> "FakeRun":
+        """Leave statistics only in some iterations, as a schedule does; returns the run."""
+        kept = np.array([keep(int(iteration)) for iteration in self.recorded], bool)
+        self.recorded = self.recorded[kept]
+        self.statistics = {name: values[kept] for name, values in self.statistics.items()}
         return self
 
     def breaks(

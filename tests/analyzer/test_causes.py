@@ -87,5 +87,29 @@ def test_a_run_that_does_not_learn_with_lost_updates_has_too_small_a_learning_ra
     assert "learning_rate=0.1" in suspect.fix
 
 
+def killed_at(iteration: int, run: FakeRun) -> FakeRun:
+    """Units that live until an iteration, and weights thrown about before it."""
+    run.put(slice(max(iteration - 5, 0), iteration), Kind.WEIGHT_UPDATE, "fc1", "kernel", rms=0.9)
+    return run.zero(slice(iteration, None), Kind.OUTPUT, "fc1")
+
+
+def test_units_that_died_of_a_large_step_are_a_matter_of_the_learning_rate() -> None:
+    assert suspects_of(killed_at(20, FakeRun()))[0].cause is Cause.LEARNING_RATE
+
+
+def test_units_that_never_lived_are_a_matter_of_their_activation() -> None:
+    assert suspects_of(killed_at(0, FakeRun()))[0].cause is Cause.HIDDEN_ACTIVATION
+
+
+def test_no_sentence_is_told_twice() -> None:
+    for scenario in SCENARIOS.values():
+        told = [
+            sentence for suspect in suspects_of(scenario.make()) for sentence in suspect.evidence
+        ]
+        alone = [suspect.evidence[0] for suspect in suspects_of(scenario.make())]
+        repeated = {sentence for sentence in told if told.count(sentence) > 1}
+        assert repeated <= set(alone)  # a suspect keeps what it rests on
+
+
 def test_a_healthy_run_has_no_suspects() -> None:
     assert suspects_of(FakeRun()) == ()

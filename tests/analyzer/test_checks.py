@@ -2,14 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
+from deeplocalize.analyzer.causes import Cause
 from deeplocalize.analyzer.checks import CHECKS
 from deeplocalize.analyzer.diagnosis import Diagnosis, Verdict, diagnose
 from deeplocalize.analyzer.rules.rule import Severity, Symptom
-from deeplocalize.traces.header import DataSummary, Header, Layer
+from deeplocalize.traces.header import DataSummary, FeatureSummary, Header, Layer
+from deeplocalize.traces.interface import Event
 from deeplocalize.traces.schema import Kind
 
 from .runs import HEADER, LABELS, LAYERS, FakeRun
@@ -42,6 +45,25 @@ def network(
     last = replace(LAYERS[2], activation=head, config={"units": units})
     layers = (first, replace(LAYERS[1], class_name="Dropout"), last, *extra)
     return replace(HEADER, layers=layers, loss=loss, data=(target,))
+
+
+def inputs(**facts: Any) -> DataSummary:
+    """A summary of inputs of four features of the order of 1."""
+    usual = {"n": 4, "n_rows": 640, "smallest_rms": 0.9, "median_rms": 1.0, "largest_rms": 1.1}
+    features = FeatureSummary(**{**usual, "smallest": 0, "largest": 3, **facts})
+    return DataSummary(
+        Kind.INPUT, "x", (None, 4), "float32", 640, -3.0, 3.0, 0.0, 1.0, features=features
+    )
+
+
+def with_inputs(**facts: Any) -> Header:
+    header = network()
+    return replace(header, data=(*header.data, inputs(**facts)))
+
+
+def with_optimizer(name: str = "Adam", **config: float) -> Header:
+    settings = {"learning_rate": 0.001, **config}
+    return replace(network(), optimizer={"class_name": name, "config": settings})
 
 
 def late(rate: float) -> Layer:
@@ -100,6 +122,8 @@ CERTAIN: dict[Symptom, tuple[Header, Header]] = {
         network(extra=(late(0.5),)),
         network(extra=(late(0.0),)),
     ),
+    Symptom.INPUT_CONSTANT: (with_inputs(n_constant=4), with_inputs(n_constant=1)),
+    Symptom.OPTIMIZER_SETTINGS: (with_optimizer(beta_1=1.0), with_optimizer(beta_1=0.9)),
 }  # fmt: skip
 
 
@@ -124,6 +148,17 @@ def _large_steps(run: FakeRun) -> FakeRun:
     return run.put(slice(None), Kind.WEIGHT_UPDATE, "fc1", "kernel", rms=1.0)
 
 
+def _rows_summing_to(total: float, run: FakeRun) -> FakeRun:
+    return run.put(slice(None), Kind.OUTPUT, "fc2", min=0.0, max=0.99, mean=total / 3)
+
+
+def _with_epochs(run: FakeRun, **curves: list[float]) -> FakeRun:
+    """The run with epochs whose logs hold the given curves."""
+    logs = [dict(zip(curves, values, strict=True)) for values in zip(*curves.values(), strict=True)]
+    run.events = [Event("epoch", details={"logs": log}) for log in logs] + run.events
+    return run
+
+
 WEAK: dict[Symptom, tuple[Header, Callable[[FakeRun], FakeRun]]] = {
     Symptom.INPUT_NOT_SCALED: (network(), _large_inputs),
     Symptom.WEIGHTS_OUT_OF_SCALE: (network(), _large_weights),
@@ -135,6 +170,10 @@ WEAK: dict[Symptom, tuple[Header, Callable[[FakeRun], FakeRun]]] = {
         ),
         lambda run: run,
     ),
+    Symptom.FEATURE_SCALES: (with_inputs(largest_rms=300.0), lambda run: run),
+    Symptom.NO_DISTRIBUTION: (network("my_own"), lambda run: _rows_summing_to(1.8, run)),
+    Symptom.OPTIMIZER_SETTINGS: (with_optimizer(epsilon=100.0), lambda run: run),
+    Symptom.LOSS_OSCILLATING: (network(), lambda run: _with_epochs(run, loss=[2.0, 0.5] * 6)),
 }  # fmt: skip
 
 
@@ -150,6 +189,97 @@ def test_a_weakness_is_a_fault_only_in_a_run_that_went_badly(symptom: Symptom) -
 def test_large_steps_are_looked_for_only_in_a_run_that_went_badly() -> None:
     assert seen(diagnose(_large_steps(badly(network())).reader()), Symptom.LARGE_STEPS)
     assert not seen(diagnose(_large_steps(well(network())).reader()), Symptom.LARGE_STEPS)
+
+
+NOTED: dict[Symptom, tuple[Callable[[], FakeRun], Callable[[], FakeRun]]] = {
+    Symptom.CONSTANT_FEATURES: (
+        lambda: well(with_inputs(n_constant=1, constant=(2,))), lambda: well(with_inputs()),
+    ),
+    Symptom.CLASS_IMBALANCE: (
+        lambda: well(network(target=replace(LABELS, class_counts={"0": 610, "1": 15, "2": 15}))),
+        lambda: well(network()),
+    ),
+    Symptom.VALIDATION_GAP: (
+        lambda: _with_epochs(well(network()), loss=[1.0, 0.2, 0.1], val_loss=[0.9, 0.6, 0.8]),
+        lambda: _with_epochs(well(network()), loss=[1.0, 0.2, 0.1], val_loss=[0.9, 0.3, 0.2]),
+    ),
+    Symptom.LITTLE_LEARNED: (
+        lambda: well(network()).put(slice(None), Kind.METRIC, tensor="accuracy", mean=0.55),
+        lambda: well(network()),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("symptom", NOTED)
+def test_what_is_only_worth_knowing_is_noted_and_never_a_fault(symptom: Symptom) -> None:
+    with_it, without_it = NOTED[symptom]
+    run = with_it()
+    if symptom is Symptom.LITTLE_LEARNED:
+        run.iterations["loss"] = np.full(N, 0.8)
+    diagnosis = diagnose(run.reader())
+    assert diagnosis.verdict is Verdict.HEALTHY
+    assert symptom in {note.symptom for note in diagnosis.notes}
+    assert seen(diagnose(without_it().reader()), symptom) is None
+
+
+def test_rows_of_a_softmax_are_summed_up_by_nobody() -> None:
+    run = _rows_summing_to(1.8, badly(network()))
+    assert seen(diagnose(run.reader()), Symptom.NO_DISTRIBUTION) is None
+    right = _rows_summing_to(1.0, badly(network("my_own")))
+    assert seen(diagnose(right.reader()), Symptom.NO_DISTRIBUTION) is None
+
+
+def test_features_behind_a_layer_that_normalises_may_have_any_scale() -> None:
+    header = with_inputs(largest_rms=1e6)
+    first = replace(LAYERS[0], class_name="BatchNormalization", activation=None)
+    last = replace(header.layers[2], inbound=("mid",))
+    header = replace(header, layers=(first, header.layers[1], last))
+    assert seen(diagnose(badly(header).reader()), Symptom.FEATURE_SCALES) is None
+
+
+@pytest.mark.parametrize(
+    ("loss", "is_impossible"), [("mse", True), ("poisson", False), ("cosine_similarity", False)]
+)
+def test_a_negative_loss_is_a_fault_where_it_cannot_be(loss: str, is_impossible: bool) -> None:
+    run = FakeRun(N, network("linear", loss=loss, target=VALUES))
+    run.iterations["loss"] = np.linspace(1.0, -0.8, N)
+    diagnosis = diagnose(run.reader())
+    assert (seen(diagnosis, Symptom.LOSS_NEGATIVE) is not None) is is_impossible
+    if is_impossible:
+        assert diagnosis.suspects[0].cause is Cause.LABEL_ENCODING
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "severity"),
+    [
+        (with_optimizer("SGD", momentum=0.9999), Severity.SEVERE),
+        (with_optimizer("SGD", momentum=0.9), None),
+        (with_optimizer("AdamW", weight_decay=400.0), Severity.SEVERE),
+        (with_optimizer("AdamW", weight_decay=0.004), None),
+        (with_optimizer("RMSprop", rho=-0.1), Severity.SEVERE),
+    ],
+)
+def test_settings_of_an_optimizer_that_cannot_work_are_its_fault(
+    optimizer: Header, severity: Severity | None
+) -> None:
+    diagnosis = diagnose(badly(optimizer).reader())
+    assert seen(diagnosis, Symptom.OPTIMIZER_SETTINGS) is severity
+    if severity is not None:
+        assert diagnosis.suspects[0].cause is Cause.OPTIMIZER
+
+
+def test_a_loss_that_falls_steadily_does_not_oscillate() -> None:
+    steady = _with_epochs(badly(network()), loss=[2.0 / (1 + i) for i in range(12)])
+    assert seen(diagnose(steady.reader()), Symptom.LOSS_OSCILLATING) is None
+
+
+def test_a_weakness_in_a_run_of_little_skill_is_no_fault() -> None:
+    run = FakeRun(N, network("linear", 1, "mse", replace(VALUES, shape=(None, 1))))
+    run.iterations["loss"] = 0.7 + 0.1 * np.random.default_rng(0).standard_normal(N)
+    run.put(slice(None), Kind.INPUT, tensor="x", mean=10.0, rms=20.0)
+    diagnosis = diagnose(run.reader())
+    assert seen(diagnosis, Symptom.INPUT_NOT_SCALED) is Severity.NOTICE
+    assert diagnosis.verdict is Verdict.HEALTHY
 
 
 def test_outputs_beyond_1_are_no_probabilities_unless_the_loss_takes_logits() -> None:

@@ -62,6 +62,20 @@ def test_json_goes_to_standard_output_or_a_file(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["diagnosis.json", "faulty.parquet"]
 
 
+@pytest.mark.parametrize(
+    ("name", "begin"),
+    [("r.html", "<!"), ("r.JSON", "{"), ("r.md", "### "), ("r.txt", "Layer"), ("r", "Layer")],
+)
+def test_the_suffix_of_the_output_says_the_format(
+    name: str, begin: str, faulty: str, tmp_path: Path
+) -> None:
+    target = tmp_path / name
+    assert cli.main([faulty, "-o", str(target)]) == 1
+    assert target.read_text(encoding="utf-8").startswith(begin)
+    assert cli.main([faulty, "--format", "json", "-o", str(target)]) == 1
+    assert json.loads(target.read_text(encoding="utf-8"))
+
+
 @pytest.mark.parametrize("option", ["-o", "--report"])
 def test_a_report_is_not_written_over_its_trace(
     option: str, healthy: str, capsys: pytest.CaptureFixture[str]

@@ -91,9 +91,8 @@ def test_merging_is_associative(a: Case, b: Case, c: Case, patience: int) -> Non
     for holds, counts, measure, iteration, stride in (a, b, c):
         later = iteration + offset
         offset = int(later[-1]) if len(later) else offset
-        holds, counts, measure, stride = (
-            values[:, :n_series] for values in (holds, counts, measure, stride)
-        )
+        holds, counts = holds[:, :n_series], counts[:, :n_series]
+        measure, stride = measure[:, :n_series], stride[:, :n_series]
         runs.append(gather(holds, counts, measure, later, stride, patience))
     x, y, z = runs
     left = merge(merge(x, y, patience), z, patience)

@@ -32,6 +32,16 @@ def test_a_noisy_loss_that_stays_at_the_entropy_of_the_classes_is_found() -> Non
     assert symptoms(LN3 + noise(400)) == {Symptom.LOSS_NOT_DECREASING}
 
 
+def test_a_loss_that_jumps_down_to_what_needs_no_learning_is_not_said_to_stay() -> None:
+    loss = LN3 + noise(400)
+    loss[:3] = 1e8
+    run = FakeRun(400)
+    run.iterations["loss"] = loss
+    (finding,) = [f for f in diagnose(run.reader()).findings if f.severity > 1]
+    assert finding.statement.startswith("ends no better than always predicting the same")
+    assert finding.peak == pytest.approx(1.0, abs=0.05)
+
+
 def test_a_noisy_loss_that_falls_is_healthy() -> None:
     assert symptoms(LN3 * np.exp(-np.arange(400) / 200) + noise(400)) == set()
 

@@ -11,6 +11,7 @@ from deeplocalize.analyzer.chain import Relation
 from deeplocalize.analyzer.diagnosis import Diagnosis, Verdict, diagnose
 from deeplocalize.analyzer.localization import FirstFault
 from deeplocalize.analyzer.operation import Nature
+from deeplocalize.analyzer.producer import Origin
 from deeplocalize.traces.files import create_writer
 from deeplocalize.traces.header import Series
 from deeplocalize.traces.schema import Kind, Phase
@@ -225,6 +226,32 @@ def test_a_run_that_broke_is_explained_by_where_it_broke_not_by_slower_symptoms(
     run.put(slice(50, None), Kind.WEIGHT, "fc2", "kernel", n_nan=1)
     fault = fault_of(run)
     assert (fault.moment.iteration, fault.place.kind) == (50, Kind.WEIGHT)
+
+
+def test_a_loss_that_overflows_is_blamed_on_the_layer_that_made_its_arguments_huge() -> None:
+    run = FakeRun().put(0, Kind.OUTPUT, "mid", max=1e25).put(0, Kind.OUTPUT, "fc2", max=1e25)
+    run.put(0, Kind.LOSS, n_posinf=1).breaks(0, Kind.LOSS)
+    diagnosis = diagnose(run.reader())
+    fault = diagnosis.first_fault
+    assert fault is not None and fault.layer is not None
+    assert (fault.layer.name, fault.origin) == ("mid", Origin.AMPLIFICATION)
+    assert diagnosis.suspects[0].cause is Cause.WEIGHT_INITIALIZATION
+    assert diagnosis.suspects[0].layer == fault.layer
+
+
+def test_an_operation_between_layers_may_be_meant_as_well() -> None:
+    layers = (LAYERS[0], replace(LAYERS[1], inbound=("fc1", "sqrt")), LAYERS[2])
+    run = FakeRun(header=replace(HEADER, layers=layers))
+    run.put(22, Kind.OUTPUT, "mid", n_nan=1).breaks(22, Kind.OUTPUT, "mid")
+    assert 'or an operation before it that is no layer ("sqrt")' in fault_of(run).explanation
+
+
+def test_the_input_of_a_model_is_no_operation() -> None:
+    config = {"layers": [{"class_name": "InputLayer", "config": {"name": "in"}}]}
+    layers = (LAYERS[0], replace(LAYERS[1], inbound=("fc1", "in")), LAYERS[2])
+    run = FakeRun(header=replace(HEADER, layers=layers, model_config=config))
+    run.put(22, Kind.OUTPUT, "mid", n_nan=1).breaks(22, Kind.OUTPUT, "mid")
+    assert "operation" not in fault_of(run).explanation
 
 
 def test_a_mask_of_infinities_is_not_blamed_for_a_later_fault() -> None:

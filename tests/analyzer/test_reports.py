@@ -1,3 +1,4 @@
+import html
 import json
 from dataclasses import replace
 
@@ -5,11 +6,12 @@ import pytest
 
 from deeplocalize.analyzer.diagnosis import Diagnosis, diagnose
 from deeplocalize.analyzer.reports import PLAIN, REPORTS, Style
+from deeplocalize.analyzer.reports.markdown import escaped
 from deeplocalize.analyzer.reports.terminal import WIDTH
 from deeplocalize.analyzer.text import visible
 from deeplocalize.traces.schema import Kind
 
-from .runs import HEADER, LAYERS, FakeRun, unrecorded
+from .runs import HEADER, LABELS, LAYERS, FakeRun, unrecorded
 from .test_localization import SCENARIOS
 
 
@@ -108,6 +110,28 @@ def test_markdown_tells_conclusion_chain_suspects_and_fix() -> None:
     assert "#### Findings" not in text
     run = SCENARIOS["the logarithm of zero"].make()
     assert "| since | iterations |" in report(run, "markdown", Style(verbose=True))
+
+
+def test_markdown_leaves_our_own_sentences_readable() -> None:
+    sentence = 'output of layer 1 "dense_1" (Dense): 3.1e+05 + 2 at 12:30; loss {0} > 1!'
+    assert escaped(sentence) == sentence
+
+
+@pytest.mark.parametrize(
+    "markup",
+    ["_a_", ":cat:", "http://x.y", "www.x.y", "&amp;", "#12", "@me", "~~a~~", "- a", "1. a"],
+)
+def test_markdown_shows_markup_as_it_stands(markup: str) -> None:
+    assert markup not in escaped(markup)
+    assert html.unescape(escaped(markup)) == markup
+
+
+@pytest.mark.parametrize("form", ["text", "markdown"])
+def test_what_is_worth_knowing_is_told_without_being_asked(form: str) -> None:
+    labels = replace(LABELS, class_counts={"0": 590, "1": 25, "2": 25})
+    text = report(FakeRun(400, replace(HEADER, data=(labels,))), form)
+    assert "Worth knowing" in text
+    assert 'label "y" is class 0 in 92.2% of what was seen' in in_one_line(text)
 
 
 def test_names_cannot_speak_markdown() -> None:
