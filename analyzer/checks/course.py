@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from deeplocalize.traces.schema import Kind
 
-from ..outcome import LONG_ENOUGH, POOR_SKILL
+from ..outcome import LONG_ENOUGH, POOR_SKILL, State
 from ..rules.rule import Severity, Symptom
 from .check import Check, Facts, Sighting
 
@@ -20,7 +20,12 @@ def _little_learned(facts: Facts, threshold: float) -> Iterator[Sighting]:
     outcome = facts.outcome
     # Of a run that came to next to nothing, the conclusion says so.
     is_judged = outcome.n_iterations >= LONG_ENOUGH and not outcome.is_little
-    if is_judged and outcome.best_skill is not None and outcome.best_skill < threshold:
+    if (
+        outcome.state is State.POOR
+        and is_judged
+        and outcome.best_skill is not None
+        and outcome.best_skill < threshold
+    ):
         yield Sighting(
             Kind.LOSS, None, Severity.NOTICE, 0.2, outcome.best_skill,
             f"came {max(outcome.best_skill, 0.0):.0%} of the way from always answering the same "
