@@ -25,9 +25,10 @@ step).
 
 Severe and fatal findings make a verdict faulty, with one exception: that the loss is no better
 than always predicting the same may be the data's doing, and takes a suspect with a confidence
-of {LEAST_CONFIDENCE:g} or more. Notices only support a suspect; those of the checks and of the curves are
-shown as worth knowing. A run without a fault is called healthy only if it came a fifth of the way
-from always answering the same to perfection, as far as that is known; else there is no verdict.
+of {LEAST_CONFIDENCE:g} or more. Notices only support a suspect; those of the checks and of the
+curves are shown as worth knowing. A run without a fault is called healthy only if it came a fifth
+of the way from always answering the same to perfection, as far as that is known; else there is no
+verdict.
 """
 
 _CURVES = """\
