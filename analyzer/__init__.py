@@ -7,8 +7,9 @@ from deeplocalize.traces.trace import Trace, open_trace
 from .diagnosis import Diagnosis, diagnose
 from .engine import Progress
 from .verdict import Verdict
+from .whatif import verify
 
-__all__ = ["Diagnosis", "Verdict", "analyze", "diagnose"]
+__all__ = ["Diagnosis", "Verdict", "analyze", "diagnose", "verify"]
 
 
 def analyze(trace: Trace | str | Path, progress: Progress | None = None) -> Diagnosis:

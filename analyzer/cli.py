@@ -1,6 +1,7 @@
 """The command ``deeplocalize-analyze``: the only place where the analyzer prints and exits."""
 
 import argparse
+import math
 import os
 import sys
 import tempfile
@@ -12,12 +13,13 @@ from pathlib import Path
 from deeplocalize.traces.errors import TraceError
 from deeplocalize.traces.trace import Trace, open_trace
 
-from . import analyze
+from . import analyze, verify
 from .diagnosis import Diagnosis
 from .follow import is_final, looks_at, open_once_there
 from .progress import progress_bar, status_line
 from .reports import REPORTS, Style
 from .verdict import Verdict
+from .whatif import DEFAULT_SECONDS
 
 # How often a run that is going on is looked at.
 POLL_S = 1.0
@@ -46,6 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with _opened(options) as trace:
             diagnosis = _diagnosed(trace, options)
+            if options.verify:
+                diagnosis = _verified(trace, diagnosis, options)
             to_file = options.output not in (None, "-")
             colour = not to_file and sys.stdout.isatty() and "NO_COLOR" not in os.environ
             style = Style(colour, options.verbose)
@@ -102,6 +106,13 @@ def _diagnosed(trace: Trace, options: argparse.Namespace) -> Diagnosis:
             raise
     assert diagnosis is not None, "there is always a first look"
     return diagnosis
+
+
+def _verified(trace: Trace, diagnosis: Diagnosis, options: argparse.Namespace) -> Diagnosis:
+    # TensorFlow greets on standard error, in the middle of the progress bar.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with progress_bar("trying fixes") as progress:
+        return verify(trace, diagnosis, options.verify_seconds, progress=progress)
 
 
 def exit_code(diagnosis: Diagnosis) -> int:
@@ -186,8 +197,31 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="watch a run that is going on; ends with a fault, the end of the run or Ctrl-C",
     )
+    parser.add_argument(
+        "--verify",
+        action="store_true",
+        help="try the suspects' fixes on the recorded batches (needs Keras, and a trace of "
+        "Recorder(..., replayable=True))",
+    )
+    parser.add_argument(
+        "--verify-seconds",
+        type=_seconds,
+        default=DEFAULT_SECONDS,
+        metavar="N",
+        help="longest time for that; default: %(default)g",
+    )
     parser.add_argument("--version", action="version", version=f"%(prog)s {_version()}")
     return parser
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"wanted a number of seconds above 0; found {text!r}")
+    return seconds
 
 
 def _version() -> str:

@@ -17,6 +17,7 @@ from .operation import Nature
 from .producer import Origin
 from .rules.rule import Severity, Symptom
 from .run import Ending
+from .trial import Status
 from .verdict import Verdict
 
 Schema = dict[str, Any]
@@ -25,6 +26,7 @@ _TEXT: Schema = {"type": "string"}
 _COUNT: Schema = {"type": "integer", "minimum": 0}
 _NUMBER: Schema = {"type": ["number", "null"], "description": "null stands for NaN and infinity"}
 _TEXTS: Schema = {"type": "array", "items": _TEXT}
+_SPREAD: Schema = {"anyOf": [{"$ref": "#/$defs/spread"}, {"type": "null"}]}
 _LAYER: Schema = {"anyOf": [{"$ref": "#/$defs/layer"}, {"type": "null"}]}
 
 
@@ -40,10 +42,14 @@ def json_schema() -> Schema:
             verdict=_one_of(Verdict),
             needs={**_TEXT, "description": "what a verdict would take; empty if there is one"},
             first_fault={"anyOf": [{"$ref": "#/$defs/first_fault"}, {"type": "null"}]},
-            suspects=_list("suspect", "most likely first"),
+            suspects=_list("suspect", "most likely first; of those tried, verified ones"),
             findings=_list("finding", "in the order of (onset, position)"),
             coverage={"$ref": "#/$defs/coverage"},
             trace={"$ref": "#/$defs/trace"},
+            verification={
+                "anyOf": [{"$ref": "#/$defs/verification"}, {"type": "null"}],
+                "description": "what came of replaying the recorded batches; null: nobody asked",
+            },
         ),
         "$defs": {
             "layer": _object(
@@ -84,6 +90,26 @@ def json_schema() -> Schema:
                 symptoms={"type": "array", "items": _one_of(Symptom)},
                 evidence=_TEXTS,
                 fix=_TEXT,
+                trial={"anyOf": [{"$ref": "#/$defs/trial"}, {"type": "null"}]},
+            ),
+            "trial": _object(
+                status=_one_of(Status),
+                change={**_TEXT, "description": "what was changed; empty if it was not tried"},
+                skill=_SPREAD,
+                gain={**_SPREAD, "description": "skill with the change less skill without it"},
+                reason=_TEXT,
+            ),
+            "spread": _object(mean=_NUMBER, standard_error=_NUMBER, n=_COUNT),
+            "verification": _object(
+                obstacle={**_TEXT, "description": "why nothing was replayed; empty if it was"},
+                measure={**_TEXT, "description": "of skill: 0 needs no learning, 1 is perfect"},
+                baseline={**_SPREAD, "description": "skill of the unchanged replay"},
+                n_samples=_COUNT,
+                n_judged=_COUNT,
+                is_held_back={"type": "boolean"},
+                n_steps=_COUNT,
+                seed={"type": "integer"},
+                conclusion=_TEXT,
             ),
             "finding": _object(
                 rule=_TEXT,
@@ -124,6 +150,7 @@ def json_schema() -> Schema:
                     ],
                     "description": "tensors that only replays of the step recorded, if asked for",
                 },
+                opening=_TEXT,
             ),
             "trace": _object(
                 path=_TEXT,

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from deeplocalize.traces.header import Header
+from deeplocalize.traces.header import Header, Opening
 from deeplocalize.traces.schema import Kind
 
 from .certain import replayed_series
@@ -59,6 +59,7 @@ class Coverage:
 
     ``n_recorded`` of ``n_iterations`` have statistics, and stand for ``n_covered``; ``n_series``
     counts the series per kind.
+    ``opening`` says what the trace holds for trying fixes; empty if nobody asked for that.
     """
 
     n_iterations: int
@@ -69,6 +70,7 @@ class Coverage:
     unjudged: tuple[Unjudged, ...]
     missing: tuple[Missing, ...]
     replay: Replayed | None = None
+    opening: str = ""
 
 
 def coverage_of(replay: Replay) -> Coverage:
@@ -95,6 +97,18 @@ def coverage_of(replay: Replay) -> Coverage:
         unjudged=tuple(Unjudged(name, need) for name, need in needs.items() if need),
         missing=_missing(header),
         replay=_replayed(replay),
+        opening=_opening(header.opening),
+    )
+
+
+def _opening(opening: Opening | None) -> str:
+    if opening is None:
+        return ""
+    if opening.obstacle:
+        return f"the training cannot be repeated: {opening.obstacle}"
+    return (
+        f"the batches of the first epoch, at most {opening.max_batches} and "
+        f"{opening.max_bytes >> 20} MiB of them"
     )
 
 

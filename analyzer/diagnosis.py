@@ -27,6 +27,7 @@ from .rules import CURVE_RULES
 from .rules.rule import Severity
 from .run import Ending, Run, run_of
 from .sightings import look
+from .trial import Verification
 from .verdict import LEAST_CONFIDENCE
 from .verdict import Verdict as Verdict
 from .window import read_window
@@ -60,6 +61,8 @@ class Diagnosis:
         What the verdict rests on.
     run
         The run itself and how it ended.
+    verification
+        What came of replaying the recorded batches; None: nobody asked.
     """
 
     verdict: Verdict
@@ -69,6 +72,7 @@ class Diagnosis:
     findings: tuple[Finding, ...]
     coverage: Coverage
     run: Run
+    verification: Verification | None = None
 
     @property
     def notes(self) -> tuple[Finding, ...]:

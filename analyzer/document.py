@@ -16,6 +16,7 @@ from .findings import Finding
 from .localization import FirstFault
 from .places import LayerRef, Moment, Place
 from .run import Run
+from .trial import Spread, Trial, Verification
 
 if TYPE_CHECKING:
     from .diagnosis import Diagnosis
@@ -35,6 +36,9 @@ def document_of(diagnosis: "Diagnosis", schema: int) -> Document:
         "findings": [_finding(finding) for finding in diagnosis.findings],
         "coverage": _coverage(diagnosis.coverage),
         "trace": _run(diagnosis.run),
+        "verification": None
+        if diagnosis.verification is None
+        else _verification(diagnosis.verification),
     }
     plain: Document = _plain(document)
     return plain
@@ -77,7 +81,26 @@ def _suspect(rank: int, suspect: Suspect) -> Document:
         "symptoms": suspect.symptoms,
         "evidence": suspect.evidence,
         "fix": suspect.fix,
+        "trial": None if suspect.trial is None else _trial(suspect.trial),
     }
+
+
+def _trial(trial: Trial) -> Document:
+    return {
+        "status": trial.status,
+        "change": trial.fix,
+        "skill": _spread(trial.skill),
+        "gain": _spread(trial.gain),
+        "reason": trial.reason,
+    }
+
+
+def _spread(spread: Spread | None) -> Document | None:
+    return None if spread is None else vars(spread)
+
+
+def _verification(verification: Verification) -> Document:
+    return {**vars(verification), "baseline": _spread(verification.baseline)}
 
 
 def _finding(finding: Finding) -> Document:
@@ -111,6 +134,7 @@ def _coverage(coverage: Coverage) -> Document:
             for entry in coverage.missing
         ],
         "replay": None if coverage.replay is None else vars(coverage.replay),
+        "opening": coverage.opening,
     }
 
 

@@ -36,6 +36,9 @@ def diagnosis_html(diagnosis: "Diagnosis") -> str:
             parts.append(f"<p>Most likely: {escape(fault.hint)}.</p>")
         parts.append(f"<ul>{''.join(map(_link, fault.chain))}</ul>")
         parts.append(f"<ol>{''.join(map(_suspect, diagnosis.suspects))}</ol>")
+    if diagnosis.verification is not None:
+        verified = f"{diagnosis.verification} {diagnosis.verification.conclusion}"
+        parts.append(f"<p>{escape(verified)}</p>")
     if diagnosis.notes:
         notes = "".join(f"<li>{escape(str(note))}</li>" for note in diagnosis.notes)
         parts.append(f"<p>Worth knowing:</p><ul>{notes}</ul>")
@@ -78,8 +81,10 @@ def _suspect(suspect: Suspect) -> str:
     subject = escape(str(suspect.layer or suspect.target))
     evidence = "".join(f"<li>{escape(sentence)}</li>" for sentence in suspect.evidence)
     advice, *code = suspect.fix.split("\n")
+    tried = f"<br><strong>{escape(str(suspect.trial))}</strong>" if suspect.trial else ""
     shown = f"<pre>{escape(chr(10).join(code))}</pre>" if code else ""
     return (
         f"<li><strong>{escape(suspect.cause)}</strong> in {subject}, confidence "
-        f"{suspect.confidence:.0%}<ul>{evidence}<li>Try: {escape(advice)}{shown}</li></ul></li>"
+        f"{suspect.confidence:.0%}{tried}<ul>{evidence}"
+        f"<li>Try: {escape(advice)}{shown}</li></ul></li>"
     )

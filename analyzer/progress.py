@@ -15,24 +15,24 @@ DELAY_S = 1.0
 
 
 @contextmanager
-def progress_bar(is_wanted: bool = True) -> Iterator[Report | None]:
-    """Yield a function that shows iterations done of their total, or None off a terminal.
+def progress_bar(doing: str = "analysing") -> Iterator[Report | None]:
+    """Yield a function that shows how much of a total is done, or None off a terminal.
 
     Nothing is shown in the first second.
     """
     console = Console(stderr=True)
-    if not is_wanted or not console.is_terminal:
+    if not console.is_terminal:
         yield None
         return
     bar = Progress(
-        TextColumn("analysing"),
+        TextColumn(doing),
         BarColumn(),
         TaskProgressColumn(),
         TimeRemainingColumn(),
         console=console,
         transient=True,
     )
-    task = bar.add_task("analysing")
+    task = bar.add_task(doing)
     began = time.monotonic()
 
     def show(done: int, total: int) -> None:

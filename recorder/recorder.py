@@ -17,10 +17,11 @@ from typing import Any
 
 from deeplocalize.traces.errors import TraceError
 from deeplocalize.traces.files import create_writer
-from deeplocalize.traces.header import Header
+from deeplocalize.traces.header import Header, Opening
 from deeplocalize.traces.interface import TraceWriter
 
-from .backends import backend_of
+from .backends import backend_of, repeat_obstacle_of
+from .opening import DEFAULT_BATCHES, MAX_BYTES
 from .ring import DEFAULT_BYTES
 from .schedule import Schedule, sparse
 from .session import Observer, Options, Session
@@ -61,6 +62,9 @@ class TrainingRecorder:
         Record as well what cannot be observed without changing the run, by replaying parts of
         the step: in iterations 0, 1, 2, 4, 8, ..., in every 100th, and in the one in which
         something is not finite for the first time. Or a schedule of your own. On TensorFlow.
+    replayable
+        Keep the first weights and the batches of the first epoch in full, at most 200 (or as many
+        as it says) and 64 MiB of them, so that ``deeplocalize-analyze --verify`` can try fixes.
 
     Raises
     ------
@@ -70,6 +74,8 @@ class TrainingRecorder:
         The suffix names no format.
     TraceWriteError
         The path cannot be written.
+    ValueError
+        ``replayable`` is negative.
     """
 
     model: Any
@@ -87,6 +93,7 @@ class TrainingRecorder:
         budget: float | None = None,
         max_bytes: int | None = None,
         exact: bool | Schedule = False,
+        replayable: bool | int = False,
     ) -> None:
         super().__init__()
         self.path = Path(path)
@@ -95,6 +102,9 @@ class TrainingRecorder:
         self._overwrite = overwrite
         replays = sparse if exact is True else exact or None
         self._options = Options(schedule, tensors, ring_bytes, trigger, budget, max_bytes, replays)
+        if replayable < 0:
+            raise ValueError(f"replayable={replayable}: wanted a number of batches, 0 or more")
+        self._n_replayable = DEFAULT_BATCHES if replayable is True else int(replayable)
         self._n_fits = 0
         # What is wrong with the path is said here, before a training begins.
         create_writer(self.path, overwrite).close()
@@ -151,6 +161,9 @@ class TrainingRecorder:
         model = self.model
         backend = backend_of(model)
         header = _completed(backend.describe(model), self.params or {})
+        if self._n_replayable:
+            opening = Opening(self._n_replayable, MAX_BYTES, repeat_obstacle_of(model))
+            header = replace(header, opening=opening)
         self._session = session = Session(
             self._next_writer(), header, self._options, self.observer()
         )

@@ -24,6 +24,7 @@ from deeplocalize.traces.schema import Kind
 from .budget import Budget
 from .kernel import compile_kernels
 from .measurement import nonfinite
+from .opening import OpeningBatches
 from .plan import Plan, Plans
 from .recording import Recording, Row
 from .ring import DEFAULT_BYTES, Ring
@@ -89,6 +90,8 @@ class Session:
         self._recording = Recording(writer, header, max_bytes=options.max_bytes)
         self._ring = Ring(options.ring_bytes) if options.ring_bytes else None
         self._budget = Budget(options.budget) if options.budget is not None else None
+        opening = header.opening
+        self._opening = None if opening is None else OpeningBatches(opening)
         self._has_broken = False
         self._is_full = False
         self._observer = observer
@@ -280,7 +283,9 @@ class Session:
                 tensors=[*values.tensors, *replayed.tensors],
                 minus=[*values.minus, *replayed.minus],
             )
-        self._keep_tensors(iteration, series, values)
+        is_kept = self._keep_tensors(iteration, series, values)
+        if self._opening is not None:
+            self._keep_opening(self._opening, iteration, step, is_kept)
         self._recording.append(row)
         self._respond(iteration, row.loss, step.breaks)
         if self._observer is not None:
@@ -288,16 +293,34 @@ class Session:
         if self._budget is not None:
             self._budget.spend(time.perf_counter() - step.began)
 
-    def _keep_tensors(self, iteration: int, series: NDArray[np.intp], values: StepValues) -> None:
-        """Write full tensors where the schedule says so, else hold them in the ring."""
+    def _keep_tensors(self, iteration: int, series: NDArray[np.intp], values: StepValues) -> bool:
+        """Write full tensors where the schedule says so (true), else hold them in the ring."""
         due = self._options.tensors is not None and self._options.tensors(iteration)
         ring = Ring(sys.maxsize) if due else self._ring
         if ring is None:
-            return
+            return False
         lasting = due or values.lasting
         ring.push(iteration, series.tolist(), values.tensors, values.minus, lasting)
         if due:
             self._recording.append_tensors(ring.drain())
+        return due
+
+    def _keep_opening(
+        self, opening: OpeningBatches, iteration: int, step: _Step, is_kept: bool
+    ) -> None:
+        """Write what training on this step's batch again takes, unless it is written already."""
+        plan = step.plan
+        kept = opening.tensors(
+            iteration, step.row.epoch, plan.series.tolist(), plan.kinds, step.values
+        )
+        self._recording.append_tensors(() if is_kept else kept)
+        if opening.is_over:
+            self._end_opening(opening)
+
+    def _end_opening(self, opening: OpeningBatches) -> None:
+        self._opening = None
+        if opening.note:
+            self._recording.event("note", opening.note)
 
     def _respond(self, iteration: int, loss: float, breaks: bool) -> None:
         """Write out the ring where something is not finite for the first time, or is triggered."""

@@ -38,6 +38,7 @@ def test_the_tutorial_and_the_notebook_guide_run(
 def test_the_page_about_recording_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     run(python_of("recording.md"))
+    run(python_of("what_if.md"))
 
 
 def test_the_options_are_those_of_the_recorder() -> None:

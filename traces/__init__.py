@@ -15,7 +15,7 @@ from .errors import (
     TraceWriteError,
 )
 from .files import create_writer, open_reader
-from .header import DataSummary, FeatureSummary, Header, Layer, Series, Unrecorded
+from .header import DataSummary, FeatureSummary, Header, Layer, Opening, Series, Unrecorded
 from .interface import Event, Tensor, TensorEntry, TraceReader, TraceWriter
 from .schema import FORMAT_VERSION, ITERATIONS, STATISTICS, Column, Kind, Phase
 from .table import Block, Table, concatenate, empty_block, empty_table
@@ -33,6 +33,7 @@ __all__ = [
     "Header",
     "Kind",
     "Layer",
+    "Opening",
     "Phase",
     "Series",
     "Table",

@@ -40,7 +40,9 @@ One JSON object with `crc32`, the CRC-32 (8 hexadecimal digits) of everything in
 `"crc32": "........", `, then `format_version`, and the fields of `deeplocalize.traces.Header`:
 the model with its `layers` in the order of the forward pass, loss, optimizer, metrics, versions,
 the schedule, `data` (what inputs and targets looked like, and their features one by one),
-`unrecorded` (what was left out, and why), and `series`. A series is one tensor followed over the
+`unrecorded` (what was left out, and why), `opening` (null, or how much of the first epoch is kept
+in full so that it can be trained on again, and what stands in the way of that), and `series`. A
+series is one tensor followed over the
 iterations: its `kind`, its `layer` (an index into `layers`, or null), the `call` of a shared
 layer, the `tensor`'s name, and its `position` in the execution order of one iteration. Where it
 is `replayed`, its values come from replays of the step in some iterations, and the series of kind

@@ -118,6 +118,20 @@ class Unrecorded:
 
 
 @dataclass(frozen=True)
+class Opening:
+    """What a trace keeps of a run's first batches, so that they can be trained on again.
+
+    Of the iterations of the first epoch, at most ``max_batches`` and ``max_bytes``, the input,
+    label and sample weight are stored in full, and in the first of them also every weight and
+    state. ``obstacle`` says why the training cannot be repeated all the same; empty if it can.
+    """
+
+    max_batches: int
+    max_bytes: int
+    obstacle: str = ""
+
+
+@dataclass(frozen=True)
 class Header:
     """The facts about a run that do not change from one iteration to the next."""
 
@@ -140,6 +154,7 @@ class Header:
     series: tuple[Series, ...] = ()
     data: tuple[DataSummary, ...] = ()
     unrecorded: tuple[Unrecorded, ...] = ()
+    opening: Opening | None = None
 
     def with_series(self, series: tuple[Series, ...]) -> "Header":
         """The header with further series at the end (indices already given stay valid)."""
@@ -188,6 +203,8 @@ def header_from_document(document: Mapping[str, Any], source: str) -> Header:
             Unrecorded(**{**_known(Unrecorded, row), "kind": Kind(row["kind"])})
             for row in document.get("unrecorded", ())
         )
+        if values.get("opening") is not None:
+            values["opening"] = Opening(**_known(Opening, document["opening"]))
         header = Header(**values)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise TraceFormatError(f"{source}: the trace header is damaged ({error})") from error

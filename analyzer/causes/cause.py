@@ -11,6 +11,7 @@ from ..findings import Finding
 from ..localization import FirstFault
 from ..places import LayerRef, layer_ref
 from ..rules.rule import Symptom
+from ..trial import Trial
 
 
 class Cause(StrEnum):
@@ -51,7 +52,7 @@ class Suspect:
 
     ``confidence``, 0 to 1, orders suspects; `calibration` makes it a frequency to be believed.
     ``evidence`` are sentences with the numbers and where they stand; ``fix`` is what to try,
-    in Keras code where possible.
+    in Keras code where possible. ``trial`` is what came of trying the fix; None: nobody asked.
     """
 
     cause: Cause
@@ -61,6 +62,7 @@ class Suspect:
     symptoms: tuple[Symptom, ...]
     evidence: tuple[str, ...]
     fix: str
+    trial: Trial | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -40,6 +40,9 @@ def render(diagnosis: Diagnosis, reader: TraceReader, style: Style = PLAIN) -> s
             sections.append(f"Most likely: {escaped(fault.hint)}.")
         sections.append("#### What happened\n\n" + "\n".join(map(_link, fault.chain)))
         sections.append("#### Suspects\n\n" + "\n".join(_suspects(diagnosis.suspects)))
+    if diagnosis.verification is not None:
+        verified = f"{diagnosis.verification} {diagnosis.verification.conclusion}".strip()
+        sections.append(f"#### What if\n\n{escaped(verified)}")
     if diagnosis.notes and not style.verbose:
         notes = "\n".join(f"- {escaped(str(note))}" for note in diagnosis.notes)
         sections.append(f"#### Worth knowing\n\n{notes}")
@@ -68,6 +71,8 @@ def _suspects(suspects: Iterable[Suspect]) -> Iterable[str]:
     for rank, suspect in enumerate(suspects, 1):
         subject = escaped(str(suspect.layer or suspect.target))
         yield f"{rank}. **`{suspect.cause}`** in {subject}, confidence {suspect.confidence:.0%}"
+        if suspect.trial is not None:
+            yield f"   - **{escaped(str(suspect.trial))}**"
         yield from (f"   - {escaped(sentence)}" for sentence in suspect.evidence)
         advice, *code = suspect.fix.split("\n")
         yield f"   - Try: {escaped(advice)}"
@@ -103,6 +108,8 @@ def _coverage(coverage: Coverage) -> str:
         lines.append(f"Not recorded: {escaped(shown)}{more}.")
     if coverage.replay is not None:
         lines.append(f"Replayed: {escaped(str(coverage.replay))}.")
+    if coverage.opening:
+        lines.append(f"Kept for a replay: {escaped(coverage.opening)}.")
     return " ".join(lines)
 
 

@@ -20,6 +20,7 @@ from ..localization import FirstFault
 from ..places import LayerRef
 from ..rules.rule import Severity, Symptom
 from ..text import visible
+from ..trial import Status
 from ..verdict import Verdict
 from .style import PLAIN, Style
 
@@ -30,6 +31,7 @@ MAX_NOTES = 3
 
 _SEVERITIES = {Severity.FATAL: "red", Severity.SEVERE: "yellow", Severity.NOTICE: ""}
 _STYLES = {Verdict.FAULTY: "bold red", Verdict.HEALTHY: "bold green", Verdict.UNKNOWN: "bold"}
+_TRIALS = {Status.VERIFIED: "green", Status.REFUTED: "red"}
 
 
 def render(diagnosis: Diagnosis, reader: TraceReader, style: Style = PLAIN) -> str:
@@ -56,6 +58,9 @@ def _parts(diagnosis: Diagnosis, is_verbose: bool) -> Iterable[RenderableType]:
     if diagnosis.first_fault is not None:
         yield from _fault_parts(diagnosis.first_fault)
         yield from _section("Suspects", _suspects(diagnosis.suspects, is_verbose))
+    if diagnosis.verification is not None:
+        verified = str(diagnosis.verification), diagnosis.verification.conclusion
+        yield from _section("What if", Group(*(_text(line) for line in verified if line)))
     if diagnosis.notes and not is_verbose:
         yield from _section("Worth knowing", _notes(diagnosis.notes))
     if diagnosis.findings and is_verbose:
@@ -104,6 +109,8 @@ def _suspects(suspects: Iterable[Suspect], is_verbose: bool) -> RenderableType:
     for rank, suspect in enumerate(suspects, 1):
         subject = suspect.layer or suspect.target
         lines = [_text(f"{suspect.cause} ({subject}), confidence {suspect.confidence:.0%}", "bold")]
+        if suspect.trial is not None:
+            lines.append(_text(str(suspect.trial), _TRIALS.get(suspect.trial.status, "")))
         evidence = suspect.evidence if is_verbose else suspect.evidence[:MAX_EVIDENCE]
         lines += [_text(f"- {sentence}") for sentence in evidence]
         if len(evidence) < len(suspect.evidence):
@@ -151,6 +158,8 @@ def _basis(diagnosis: Diagnosis, is_verbose: bool) -> RenderableType:
         ("recorded", f"{coverage.n_recorded} of {coverage.n_iterations} iterations; {kinds}"),
         ("checked for", ", ".join(coverage.judged) or "nothing"),
     ]
+    if coverage.opening:
+        rows.append(("kept for --verify", coverage.opening))
     if coverage.unjudged:
         rows.append(("not judged", ", ".join(entry.rule for entry in coverage.unjudged)))
     rows += [("not recorded", entry) for entry in _missing(coverage, is_verbose)]

@@ -61,3 +61,12 @@ def backend_of(model: Any) -> Backend:
                 f"there is no recorder for Keras on {name!r} yet; "
                 "it records on 'tensorflow', 'jax' and 'torch'"
             )
+
+
+def repeat_obstacle_of(model: Any) -> str:
+    """Why a model could not be made and trained again from its trace; empty if it could."""
+    if isinstance(model, Network):
+        return "it is a network of the NumPy framework, and only Keras models can be made again"
+    from ..keras_repeatable import obstacle
+
+    return obstacle(model)

@@ -37,6 +37,7 @@ def test_a_faulty_run_keeps_the_contract(name: str) -> None:
     assert document == diagnosis.to_dict()
     assert list(document) == [
         "schema", "verdict", "needs", "first_fault", "suspects", "findings", "coverage", "trace",
+        "verification",
     ]  # fmt: skip
     assert (document["schema"], document["verdict"]) == (1, "faulty")
     fault = document["first_fault"]
@@ -48,6 +49,7 @@ def test_a_faulty_run_keeps_the_contract(name: str) -> None:
     for rank, suspect in enumerate(document["suspects"], 1):
         assert set(suspect) == {
             "rank", "target", "layer", "cause", "confidence", "symptoms", "evidence", "fix",
+            "trial",
         }  # fmt: skip
         assert suspect["rank"] == rank
         assert suspect["cause"] in set(Cause)

@@ -1,0 +1,70 @@
+"""Fixes of how a model is trained, and on what: optimizer, length, data."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from ..optimizer import optimizer_facts
+from ..rules.rule import Symptom
+from .obstacle import ObstacleError
+from .situation import Fix, Situation
+
+LONGER = 10
+"""A training that is longer is this many times as long, as the advice says."""
+
+ADAM = {"class_name": "Adam", "config": {"name": "adam", "learning_rate": 0.001}}
+
+_RAISE = frozenset(
+    {Symptom.SMALL_STEPS, Symptom.FEW_STEPS, Symptom.TINY_UPDATE, Symptom.UNCHANGED_WEIGHT}
+)
+
+
+def learning_rate(situation: Situation) -> Iterable[Fix]:
+    """Two smaller or two larger learning rates, as the symptoms point."""
+    optimizer = situation.setup.optimizer
+    config = optimizer.get("config", {})
+    rate = config.get("learning_rate") if isinstance(config, Mapping) else None
+    if not isinstance(rate, int | float) or isinstance(rate, bool) or not rate:
+        raise ObstacleError("the learning rate is no plain number other than 0")
+    for factor in (10, 100) if situation.showing(*_RAISE) else (0.1, 0.01):
+        changed = {**optimizer, "config": {**config, "learning_rate": rate * factor}}
+        yield Fix(
+            f"learning rate {rate:.3g} → {rate * factor:.3g}",
+            replace(situation.setup, optimizer=changed),
+        )
+
+
+def optimizer(situation: Situation) -> Iterable[Fix]:
+    """Adam at its usual learning rate."""
+    old = optimizer_facts(situation.program.header)
+    yield Fix(
+        f"optimizer {old} → Adam with learning rate 0.001",
+        replace(situation.setup, optimizer=ADAM),
+    )
+
+
+def longer(situation: Situation) -> Iterable[Fix]:
+    """More steps."""
+    n = situation.setup.n_steps
+    yield Fix(f"{n} → {LONGER * n} steps", replace(situation.setup, n_steps=LONGER * n))
+
+
+def input_scale(situation: Situation) -> Iterable[Fix]:
+    """Inputs of mean 0 and variance 1."""
+    if situation.program.is_embedding:
+        raise ObstacleError("the inputs are tokens")
+    yield Fix("inputs standardised", replace(situation.setup, scales_inputs=True))
+
+
+def input_values(situation: Situation) -> Iterable[Fix]:
+    """Only finite samples."""
+    yield Fix(
+        "samples with NaN or infinities left out", replace(situation.setup, drops_nonfinite=True)
+    )
+
+
+def label_encoding(situation: Situation) -> Iterable[Fix]:
+    """Targets of mean 0 and variance 1, or classes counted from 0."""
+    if situation.showing(Symptom.TARGET_NOT_SCALED):
+        yield Fix("targets standardised", replace(situation.setup, scales_targets=True))
+    else:
+        yield Fix("classes numbered from 0", replace(situation.setup, indexes_classes=True))
