@@ -13,7 +13,11 @@ FORMAT_VERSION = 2
 
 HISTORY: tuple[tuple[int, str], ...] = (
     (1, "header, iterations, statistics, tensors, events"),
-    (2, "series that a replay of the step recorded, and the kind `replay_error` of its check"),
+    (
+        2,
+        "series that a replay of the step recorded, and the kind `replay_error` of its check; "
+        "`opening` in the header",
+    ),
 )
 
 
