@@ -184,7 +184,7 @@ def _batches(
         x, y, weight = (
             reader.read_tensor(by_kind[kind]) if kind in by_kind else None for kind in _BATCH
         )
-        if x is None or y is None or x.ndim == 0 or y.ndim == 0 or len(x) != len(y):
+        if x is None or y is None or x.ndim == 0 or y.ndim == 0 or not 0 < len(x) == len(y):
             raise ObstacleError("inputs and labels of a recorded batch do not fit together")
         batches.append(Samples(x, y, weight))
     return batches

@@ -305,6 +305,20 @@ def test_a_time_that_is_none_is_refused(
     assert "wanted a number of seconds" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("x", "y"), [((0, 4), (0, 3)), ((5, 4), (6, 3)), ((), (1, 3))])
+def test_batches_that_are_none_are_an_obstacle(
+    x: tuple[int, ...], y: tuple[int, ...], tmp_path: Path
+) -> None:
+    run = FakeRun(header=replayable())
+    writer = create_writer(tmp_path / "run.h5")
+    writer.write_header(run.header)
+    writer.append(run.block())
+    kinds = ((Kind.INPUT, x), (Kind.LABEL, y))
+    writer.append_tensors([Tensor(0, run.index(k), np.zeros(shape)) for k, shape in kinds])
+    writer.close()
+    assert "do not fit together" in obstacle_of(tmp_path / "run.h5")
+
+
 def test_samples_that_come_twice_count_once(tmp_path: Path) -> None:
     path = write(tmp_path / "run.h5", FakeRun(header=replayable()), repeats=True)
     with open_trace(path) as trace:
