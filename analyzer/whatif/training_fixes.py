@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from ..optimizer import optimizer_facts
 from ..rules.rule import Symptom
@@ -20,9 +21,8 @@ _RAISE = frozenset(
 
 def learning_rate(situation: Situation) -> Iterable[Fix]:
     """Two smaller or two larger learning rates, as the symptoms point."""
-    optimizer = situation.setup.optimizer
-    config = optimizer.get("config", {})
-    rate = config.get("learning_rate") if isinstance(config, Mapping) else None
+    optimizer, config = situation.setup.optimizer, _config(situation)
+    rate = config.get("learning_rate")
     if not isinstance(rate, int | float) or isinstance(rate, bool) or not rate:
         raise ObstacleError("the learning rate is no plain number other than 0")
     for factor in (10, 100) if situation.showing(*_RAISE) else (0.1, 0.01):
@@ -33,9 +33,22 @@ def learning_rate(situation: Situation) -> Iterable[Fix]:
         )
 
 
+def _config(situation: Situation) -> Mapping[str, Any]:
+    config = situation.setup.optimizer.get("config")
+    return config if isinstance(config, Mapping) else {}
+
+
 def optimizer(situation: Situation) -> Iterable[Fix]:
-    """Adam at its usual learning rate."""
+    """Its usual settings, or Adam at its usual learning rate."""
     old = optimizer_facts(situation.program.header)
+    if situation.showing(Symptom.OPTIMIZER_SETTINGS):
+        kept = {key: value for key, value in _config(situation).items() if key == "learning_rate"}
+        changed = {**situation.setup.optimizer, "config": kept}
+        yield Fix(
+            f"{old.class_name} with its usual settings but for the learning rate",
+            replace(situation.setup, optimizer=changed),
+        )
+        return
     yield Fix(
         f"optimizer {old} → Adam with learning rate 0.001",
         replace(situation.setup, optimizer=ADAM),

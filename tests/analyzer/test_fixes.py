@@ -221,6 +221,13 @@ def test_a_learning_rate_goes_where_its_symptom_points(
     assert all(config["momentum"] == 0.9 for config in configs)
 
 
+def test_an_optimizer_keeps_its_learning_rate_where_its_settings_are_suspected() -> None:
+    case = Case(HIDDEN, dense("out", 1))
+    fix = case.fix(Cause.OPTIMIZER, Symptom.OPTIMIZER_SETTINGS)
+    assert fix.setup.optimizer == {"class_name": "SGD", "config": {"learning_rate": 0.5}}
+    assert case.fix(Cause.OPTIMIZER).setup.optimizer["class_name"] == "Adam"
+
+
 def test_an_unstable_loss_is_computed_from_logits() -> None:
     case = Case(HIDDEN, dense("out", 1, "sigmoid"), loss="binary_crossentropy")
     fix = case.fix(Cause.NUMERICAL_INSTABILITY, target=Target.LOSS)
