@@ -151,7 +151,7 @@ def _facts(replayed: Replay, reader: TraceReader, seen: Sequence[Finding]) -> Fa
     severities = {finding.severity for finding in seen}
     epochs = epochs_of(reader)
     is_broken, is_hurt = (kind in severities for kind in (Severity.FATAL, Severity.SEVERE))
-    outcome = outcome_of(program, replayed, epochs, is_broken, is_hurt)
+    outcome = outcome_of(replayed, epochs, is_broken, is_hurt)
     broken_at = min((f.onset for f in seen if f.severity is Severity.FATAL), default=None)
     return Facts(program, read_ends(reader, broken_at), outcome, epochs)
 

@@ -10,7 +10,6 @@ from deeplocalize.traces.schema import Kind
 from .curve import Curve, Stretch, head, tail
 from .engine import Replay
 from .epochs import Epochs
-from .program import Program, n_columns
 from .rules.learning import HEAD_SHARE, TAIL_SHARE
 from .rules.trivial import base_rate, trivial_loss
 
@@ -40,6 +39,7 @@ class State(StrEnum):
     BROKEN = "broken"
     DIVERGED = "diverged"
     STUCK = "stuck"
+    FLAT = "flat"
     POOR = "poor"
     LEARNED = "learned"
     NOT_KNOWN = "not known"
@@ -124,9 +124,7 @@ class Outcome:
         return "; ".join(parts)
 
 
-def outcome_of(
-    program: Program, replay: Replay, epochs: Epochs, is_broken: bool, is_hurt: bool
-) -> Outcome:
+def outcome_of(replay: Replay, epochs: Epochs, is_broken: bool, is_hurt: bool) -> Outcome:
     """What a training came to.
 
     Parameters
@@ -141,7 +139,7 @@ def outcome_of(
     header, evidence = replay.header, replay.evidence
     first, last = head(evidence.loss, HEAD_SHARE), tail(evidence.loss, TAIL_SHARE)
     level, base = trivial_loss(header), base_rate(header)
-    accuracy = _accuracy(program, replay, epochs, base)
+    accuracy = _accuracy(replay, epochs, base)
     by_accuracy = by_loss = None
     if accuracy is not None and base is not None and base < 1:
         by_accuracy = (accuracy - base) / (1 - base)
@@ -171,7 +169,8 @@ def _state(skills: Sequence[float], first: Stretch, last: Stretch, level: float 
     if not skills:
         error = math.hypot(first.standard_error, last.standard_error)
         is_flat = abs(first.mean - last.mean) <= max(0.01 * abs(first.mean), 2 * error)
-        return State.STUCK if is_flat else State.NOT_KNOWN
+        # A model that fits already is flat as well: without a level this is no failure.
+        return State.FLAT if is_flat else State.NOT_KNOWN
     if max(skills) < STUCK_SKILL:
         return State.STUCK
     return State.POOR if skills[0] < POOR_SKILL else State.LEARNED
@@ -187,15 +186,9 @@ def _is_improving(loss: Curve) -> bool:
     return before - quarter.mean > max(STILL_FALLING * fall, error) and fall > 0
 
 
-def _accuracy(program: Program, replay: Replay, epochs: Epochs, base: float | None) -> float | None:
+def _accuracy(replay: Replay, epochs: Epochs, base: float | None) -> float | None:
     """Accuracy at the end of the run, where it can be compared with a base rate."""
-    target = program.target
-    if base is None or target is None:
-        return None
-    is_sparse = program.loss.name == "sparse_categorical_crossentropy"
-    # Keras's accuracy of one column compares rounded outputs with labels of 0 and 1.
-    is_binary = n_columns(target) == 1 and (target.min, target.max) == (0, 1)
-    if not (is_sparse or target.is_one_hot or is_binary):
+    if base is None:
         return None
     accuracies = [
         curve

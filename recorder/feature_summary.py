@@ -69,9 +69,7 @@ class FeatureSummarizer:
             n_constant=int(is_constant.sum()),
             constant=tuple(np.flatnonzero(is_constant)[:MAX_NAMED].tolist()),
             mean_variance=float(np.maximum(variance, 0.0).mean()),
-            smallest=ranked[0] if ranked else None,
             largest=ranked[-1] if ranked else None,
-            smallest_rms=float(rms[ranked[0]]) if ranked else None,
             median_rms=float(np.median(rms[ranked])) if ranked else None,
             largest_rms=float(rms[ranked[-1]]) if ranked else None,
         )

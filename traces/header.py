@@ -65,8 +65,8 @@ class FeatureSummary:
     """What the ``n`` columns of an input or target looked like, each by itself.
 
     Columns are the last axis, looked at over ``n_rows`` rows of finite values. ``constant`` names
-    the first few of the ``n_constant`` ones that had one value throughout; ``smallest`` and
-    ``largest`` are the ones of the smallest and largest rms among those that vary (None: none).
+    the first few of the ``n_constant`` ones that had one value throughout; ``largest`` is the one
+    of the largest rms among those that vary (None: none), ``median_rms`` the median of theirs.
     ``mean_variance`` is that of the columns around their own means.
     """
 
@@ -75,9 +75,7 @@ class FeatureSummary:
     n_constant: int = 0
     constant: tuple[int, ...] = ()
     mean_variance: float | None = None
-    smallest: int | None = None
     largest: int | None = None
-    smallest_rms: float | None = None
     median_rms: float | None = None
     largest_rms: float | None = None
 

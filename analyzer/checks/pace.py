@@ -67,7 +67,8 @@ def _large(facts: Facts, threshold: float) -> Iterator[Sighting]:
 
 def _small(facts: Facts, threshold: float) -> Iterator[Sighting]:
     outcome = facts.outcome
-    if outcome.state not in (State.STUCK, State.POOR) and not outcome.is_far:
+    is_doubtful = outcome.state in (State.STUCK, State.FLAT, State.POOR)
+    if not is_doubtful and not outcome.is_far:
         return
     ratios = [(_ratio(facts, kernel), kernel) for kernel in _kernels(facts)]
     ratios = [

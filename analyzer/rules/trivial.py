@@ -36,9 +36,18 @@ def trivial_loss(header: Header) -> float | None:
 
 
 def base_rate(header: Header) -> float | None:
-    """Share of the most frequent class, or None where the labels are not classes."""
+    """Share of the most frequent class, or None where accuracies do not compare with it.
+
+    They do for class numbers, for one-hot rows, and for one column of 0 and 1, with which Keras
+    compares rounded outputs.
+    """
     labels = _only_labels(header)
-    shares = _shares(labels) if labels is not None else ()
+    if labels is None:
+        return None
+    is_sparse = loss_name(header.loss) == "sparse_categorical_crossentropy"
+    n_columns = int(labels.shape[-1] or 1) if len(labels.shape) > 1 else 1
+    is_binary = n_columns == 1 and (labels.min, labels.max) == (0, 1)
+    shares = _shares(labels) if is_sparse or labels.is_one_hot or is_binary else ()
     return max(shares) if shares else None
 
 

@@ -49,8 +49,8 @@ def network(
 
 def inputs(**facts: Any) -> DataSummary:
     """A summary of inputs of four features of the order of 1."""
-    usual = {"n": 4, "n_rows": 640, "smallest_rms": 0.9, "median_rms": 1.0, "largest_rms": 1.1}
-    features = FeatureSummary(**{**usual, "smallest": 0, "largest": 3, **facts})
+    usual = {"n": 4, "n_rows": 640, "largest": 3, "median_rms": 1.0, "largest_rms": 1.1}
+    features = FeatureSummary(**{**usual, **facts})
     return DataSummary(
         Kind.INPUT, "x", (None, 4), "float32", 640, -3.0, 3.0, 0.0, 1.0, features=features
     )

@@ -133,7 +133,7 @@ def test_the_last_header_counts(path: Path) -> None:
 
 
 def test_what_the_data_looked_like_comes_back(path: Path) -> None:
-    features = FeatureSummary(3, 40, 1, (2,), 0.5, 0, 1, 0.1, 0.6, 1.1)
+    features = FeatureSummary(3, 40, 1, (2,), 0.5, 1, 0.6, 1.1)
     told = DataSummary(Kind.INPUT, "x", (None, 3), "float32", 40, features=features)
     untold = DataSummary(Kind.LABEL, "y", (None,), "int64", class_counts={"0": 40})
     writer = create_writer(path)
