@@ -155,7 +155,7 @@ def outcome_of(replay: Replay, epochs: Epochs, is_broken: bool, is_hurt: bool) -
         trivial_loss=level,
         base_rate=base,
         accuracy=accuracy,
-        n_iterations=evidence.n_iterations,
+        n_iterations=evidence.n_iterations + header.n_updates_before,
         is_hurt=is_hurt,
         is_improving=_is_improving(evidence.loss),
     )

@@ -6,21 +6,26 @@ the business of a backend (``backends/``), and being a callback of some framewor
 """
 
 import atexit
+import contextlib
 import datetime
 import importlib.metadata
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
+
+import numpy as np
 
 from deeplocalize.traces.errors import TraceError
-from deeplocalize.traces.files import create_writer
+from deeplocalize.traces.files import create_writer, open_reader
 from deeplocalize.traces.header import Header, Opening
 from deeplocalize.traces.interface import TraceWriter
 
-from .backends import backend_of, repeat_obstacle_of
+from .backends import OnLeft, backend_of, repeat_obstacle_of
+from .backends.first_step import from_first_step
+from .continuation import continuation_of
 from .opening import DEFAULT_BATCHES, MAX_BYTES
 from .ring import DEFAULT_BYTES
 from .schedule import Schedule, sparse
@@ -65,9 +70,14 @@ class TrainingRecorder:
     replayable
         Keep the first weights and the batches of the first epoch in full, at most 200 (or as many
         as it says) and 64 MiB of them, so that ``deeplocalize-analyze --verify`` can try fixes.
+    continues
+        Path of the trace of an earlier process whose training goes on now, from a checkpoint: the
+        iterations are numbered on, and reports know that the weights are not fresh.
 
     Raises
     ------
+    TraceNotFoundError, TraceReadError, TraceFormatError, TraceVersionError
+        ``continues`` names no readable trace.
     TraceExistsError
         The path exists and ``overwrite`` is false, or it is not a trace.
     TraceFormatError
@@ -80,6 +90,8 @@ class TrainingRecorder:
 
     model: Any
     params: Any
+    set_model: Callable[[Any], None]
+    set_params: Callable[[Any], None]
 
     def __init__(
         self,
@@ -94,6 +106,7 @@ class TrainingRecorder:
         max_bytes: int | None = None,
         exact: bool | Schedule = False,
         replayable: bool | int = False,
+        continues: str | Path | None = None,
     ) -> None:
         super().__init__()
         self.path = Path(path)
@@ -106,10 +119,17 @@ class TrainingRecorder:
             raise ValueError(f"replayable={replayable}: wanted a number of batches, 0 or more")
         self._n_replayable = DEFAULT_BATCHES if replayable is True else int(replayable)
         self._n_fits = 0
+        self._continues = None if continues is None else Path(continues)
+        if self._continues is not None:
+            open_reader(self._continues).close()
+        self._last_trained: tuple[Any, Path] | None = None
+        self._epoch = 0
+        self._has_begun = False
         # What is wrong with the path is said here, before a training begins.
         create_writer(self.path, overwrite).close()
         self._session: Session | None = None
         self._detach: Callable[[], None] = _nothing
+        self._on_left: OnLeft
 
     # ---- the framework's hooks ---------------------------------------------------------------
 
@@ -127,8 +147,12 @@ class TrainingRecorder:
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Steps from here on belong to this epoch."""
-        if self._session is not None:
-            self._session.begin_epoch(epoch)
+        self._epoch = epoch
+        if self._session is None:
+            return
+        if not self._has_begun:
+            self._begin(self._session)
+        self._session.begin_epoch(epoch)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Note the epoch's metrics."""
@@ -145,6 +169,27 @@ class TrainingRecorder:
         status = "interrupted" if isinstance(error, KeyboardInterrupt) else "exception"
         name, summary = type(error).__name__, next(iter(str(error).strip().splitlines()), "")
         self._leave(status, f"{name}: {summary}" if summary else name)
+
+    # ---- loops of the user's own -------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def recording(self, model: Any) -> Iterator[Self]:
+        """Record each ``train_on_batch`` of a compiled model while the context lasts.
+
+        ``on_epoch_begin(epoch)`` and ``on_epoch_end(epoch, logs)`` may be called where the loop
+        has epochs. The trace begins with the first step and ends with the context. Models that
+        take turns, as in a GAN, want a recorder each.
+        """
+        self.set_model(model)
+        self.set_params({})
+        self._epoch = 0
+        try:
+            with from_first_step(model, self._begin_loop, self._attach):
+                yield self
+        except BaseException as error:
+            self.on_train_exception(error)
+            raise
+        self._leave("completed")
 
     # ---- for those who inherit ---------------------------------------------------------------
 
@@ -167,6 +212,7 @@ class TrainingRecorder:
         self._session = session = Session(
             self._next_writer(), header, self._options, self.observer()
         )
+        self._has_begun = False
         atexit.register(self._at_exit)
 
         def on_left(error: BaseException | None) -> None:
@@ -177,7 +223,35 @@ class TrainingRecorder:
             else:
                 self.on_train_exception(error)
 
-        self._detach = backend.attach(model, session, on_left)
+        self._on_left = on_left
+        self._attach()
+
+    def _attach(self) -> None:
+        """Observe the model's steps; again where it was compiled anew."""
+        if self._session is not None:
+            self._detach = backend_of(self.model).attach(self.model, self._session, self._on_left)
+
+    def _begin(self, session: Session) -> None:
+        """Say what the training goes on from, once it is known with which epoch it begins."""
+        self._has_begun = True
+        try:
+            session.note_updates_before(_n_updates(self.model))
+            earlier = self._earlier_trace()
+            if earlier is not None:
+                session.go_on_from(continuation_of(earlier, self._epoch))
+        except Exception as error:  # the outermost tap: a failing recorder must not stop a training
+            session.failed(error)
+
+    def _begin_loop(self) -> None:
+        self.on_train_begin()
+        self.on_epoch_begin(self._epoch)
+
+    def _earlier_trace(self) -> Path | None:
+        """The trace of the training that goes on now, if this is not a new one."""
+        continues, self._continues = self._continues, None
+        model, path = self._last_trained or (None, None)
+        self._last_trained = self.model, self.path
+        return path if self._epoch and model is self.model else continues
 
     def _at_exit(self) -> None:
         # What Python could not handle is kept there by the time at which it exits.
@@ -185,7 +259,7 @@ class TrainingRecorder:
         if isinstance(error, BaseException):
             self.on_train_exception(error)
         else:
-            self._leave("exception", "the process ended within fit")
+            self._leave("exception", "the process ended within the training")
 
     def _leave(self, status: str, message: str = "") -> None:
         self._restore()
@@ -230,6 +304,11 @@ def _completed(header: Header, params: Any) -> Header:
         n_epochs=params.get("epochs"),
         steps_per_epoch=params.get("steps"),
     )
+
+
+def _n_updates(model: Any) -> int:
+    """Steps that a model's optimizer has taken so far."""
+    return int(np.asarray(getattr(model.optimizer, "iterations", 0)))
 
 
 def _nothing() -> None:

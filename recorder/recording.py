@@ -100,6 +100,7 @@ class Recording:
         self._writer = writer
         self.header = header
         self.n_iterations = 0
+        """Number of the next iteration."""
         self._began = time.perf_counter()
         self._block_bytes = BLOCK_BYTES if block_bytes is None else block_bytes
         self._flush_after_s = flush_after_s
@@ -126,6 +127,12 @@ class Recording:
         first = len(self.header.series)
         self.set_header(self.header.with_series(tuple(series)))
         return np.arange(first, first + len(series))
+
+    def number_from(self, iteration: int) -> None:
+        """Give the first iteration this number; no effect once there is one."""
+        with self._lock:
+            if not self.n_iterations:
+                self.n_iterations = self._batch.first_iteration = iteration
 
     def set_header(self, header: Header) -> None:
         """Replace the header; the series must stay where they are."""

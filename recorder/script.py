@@ -1,11 +1,12 @@
 """``deeplocalize-record``: record an unmodified training script.
 
-Attaches a `Recorder` to every ``fit`` of a Keras model that the script calls; otherwise the
-script runs as it would under ``python``.
+Attaches a `Recorder` to every ``fit`` of a Keras model that the script calls, and to every model
+from its first ``train_on_batch`` on; otherwise the script runs as it would under ``python``.
 """
 
 import argparse
 import atexit
+import contextlib
 import functools
 import importlib.abc
 import importlib.machinery
@@ -39,29 +40,40 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not arguments.module and not Path(target).is_file():
         print(f"deeplocalize-record: {target}: no such script", file=sys.stderr)
         return 2
-    attach = functools.partial(_record_every_fit, arguments.output, arguments.overwrite)
+    loops = contextlib.ExitStack()
+    attach = functools.partial(_attach, Traces(arguments.output, arguments.overwrite), loops)
     sys.meta_path.insert(0, _AfterImport("keras", attach))
     sys.argv = [target, *rest]
     atexit.register(_say_if_nothing_was_recorded)
-    if arguments.module:
+    with loops:
+        try:
+            _run(target, arguments.module)
+        except SystemExit:  # as good an end of a script as any
+            loops.close()
+            raise
+    return 0
+
+
+def _run(target: str, is_module: bool) -> None:
+    if is_module:
         sys.path.insert(0, "")
         runpy.run_module(target, run_name="__main__", alter_sys=True)
     else:
         sys.path.insert(0, str(Path(target).resolve().parent))
         runpy.run_path(target, run_name="__main__")
-    return 0
 
 
 def _say_if_nothing_was_recorded() -> None:
     if not _recorded:
-        print("deeplocalize-record: no fit of a Keras model was recorded", file=sys.stderr)
+        print("deeplocalize-record: no training of a Keras model was recorded", file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="deeplocalize-record",
-        description="Run a training script and record every fit of a Keras model in it.",
-        epilog="A second fit is recorded as TRACE-2.h5, and so on.",
+        description="Run a training script and record every fit of a Keras model in it, and every "
+        "model that it trains by train_on_batch.",
+        epilog="A second training is recorded as TRACE-2.h5, and so on.",
     )
     parser.add_argument("-o", "--output", type=Path, default=Path("trace.h5"), metavar="TRACE")
     parser.add_argument("--overwrite", action="store_true", help="replace existing traces")
@@ -72,18 +84,49 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _record_every_fit(output: Path, overwrite: bool, keras: ModuleType) -> None:
-    """Make ``fit`` of every Keras model record itself."""
+class Traces:
+    """Names the traces of one training after another, and makes their recorders."""
+
+    def __init__(self, output: Path, overwrite: bool) -> None:
+        self._output = output
+        self._overwrite = overwrite
+        self._n_trainings = 0
+
+    def recorder(self) -> Any:
+        """A recorder of the next training; None, with a message, where there can be none."""
+        from . import Recorder
+
+        self._n_trainings += 1
+        path = self._output
+        if self._n_trainings > 1:
+            path = path.with_name(f"{path.stem}-{self._n_trainings}{path.suffix}")
+        try:
+            recorder = Recorder(path, overwrite=self._overwrite)
+        except TraceError as error:
+            print(
+                f"deeplocalize-record: training {self._n_trainings} is not recorded: {error}",
+                file=sys.stderr,
+            )
+            return None
+        print(f"deeplocalize-record: recording {path}", file=sys.stderr)
+        _recorded.append(path)
+        return recorder
+
+
+def _attach(traces: Traces, loops: contextlib.ExitStack, keras: ModuleType) -> None:
+    """Make every Keras model record its trainings; those by batches end with the script."""
+    _record_every_fit(traces, keras)
+    _record_every_loop(traces, loops, keras)
+
+
+def _record_every_fit(traces: Traces, keras: ModuleType) -> None:
     original = keras.Model.fit
     signature = inspect.signature(original)
-    n_fits = 0
 
     @functools.wraps(original)
     def fit(self: Any, *args: Any, **kwargs: Any) -> Any:
-        nonlocal n_fits
-        n_fits += 1
         bound = signature.bind(self, *args, **kwargs)
-        recorder = _recorder(output, n_fits, overwrite)
+        recorder = traces.recorder()
         callbacks = bound.arguments.get("callbacks")
         if recorder is not None:
             if isinstance(callbacks, keras.callbacks.CallbackList):
@@ -95,18 +138,20 @@ def _record_every_fit(output: Path, overwrite: bool, keras: ModuleType) -> None:
     keras.Model.fit = fit
 
 
-def _recorder(output: Path, n_fits: int, overwrite: bool) -> Any:
-    from . import Recorder
+def _record_every_loop(traces: Traces, loops: contextlib.ExitStack, keras: ModuleType) -> None:
+    original = keras.Model.train_on_batch
+    known: list[Any] = []
 
-    path = output if n_fits == 1 else output.with_name(f"{output.stem}-{n_fits}{output.suffix}")
-    try:
-        recorder = Recorder(path, overwrite=overwrite)
-    except TraceError as error:
-        print(f"deeplocalize-record: fit {n_fits} is not recorded: {error}", file=sys.stderr)
-        return None
-    print(f"deeplocalize-record: recording {path}", file=sys.stderr)
-    _recorded.append(path)
-    return recorder
+    @functools.wraps(original)
+    def train_on_batch(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if all(model is not self for model in known):
+            known.append(self)
+            recorder = traces.recorder()
+            if recorder is not None:
+                loops.enter_context(recorder.recording(self))
+        return original(self, *args, **kwargs)
+
+    keras.Model.train_on_batch = train_on_batch
 
 
 class _AfterImport(importlib.abc.MetaPathFinder):

@@ -22,13 +22,14 @@ from deeplocalize.traces.interface import TraceWriter
 from deeplocalize.traces.schema import Kind
 
 from .budget import Budget
+from .continuation import Continuation
 from .kernel import compile_kernels
 from .measurement import nonfinite
 from .opening import OpeningBatches
 from .plan import Plan, Plans
 from .recording import Recording, Row
 from .ring import DEFAULT_BYTES, Ring
-from .schedule import Schedule, described
+from .schedule import Schedule, described, schedule_of
 from .step_values import StepValues
 
 Observer = Callable[[Header, Row], None]
@@ -97,6 +98,8 @@ class Session:
         self._observer = observer
         self._plans = Plans(self._recording, options.schedule)
         self._summarizes_data = True
+        self._n_scheduled = 0
+        self._schedules: set[Schedule] = set()
         self._epoch = 0
         self._batch = 0
         self._lock = threading.Lock()
@@ -112,6 +115,34 @@ class Session:
     def plan(self, step: Sequence[Series], missed: Sequence[Unrecorded]) -> Plan:
         """Declare the tensors of a step, in execution order, and what is not among them."""
         return self._plans.add(step, missed)
+
+    def is_due(self) -> bool:
+        """Whether the coming step is to be recorded in full, or at least one of its series.
+
+        For backends to which looking into a step costs much. The first step always is.
+        """
+        if not self.is_open or self._is_full:
+            return False
+        iteration = self._recording.n_iterations
+        series, layer_of = self._recording.header.series, self._recording.header.layer_of
+        if not series or (self._options.tensors is not None and self._options.tensors(iteration)):
+            return True
+        if self._budget is not None and not self._budget.allows():
+            return False
+        if len(series) != self._n_scheduled:
+            self._n_scheduled = len(series)
+            self._schedules = {schedule_of(s, layer_of(s), self._options.schedule) for s in series}
+        return any(schedule(iteration) for schedule in self._schedules)
+
+    @property
+    def watches(self) -> bool:
+        """Whether a step that is not due is wanted all the same if something in it breaks."""
+        return self.is_open and not self._has_broken and not self._is_full
+
+    def spend(self, seconds: float) -> None:
+        """Count time that a backend took, beyond that of `step`, against the budget."""
+        if self._budget is not None:
+            self._budget.spend(seconds)
 
     def step(self, plan: Plan, values: StepValues) -> bool:
         """Record an iteration; whether it is to be replayed (see `replayed`)."""
@@ -177,6 +208,20 @@ class Session:
         """Replace the header's layers; those that have series must stay where they are."""
         self._recording.set_header(replace(self._recording.header, layers=tuple(layers)))
 
+    def go_on_from(self, continuation: Continuation) -> None:
+        """Number the iterations on from an earlier trace, and say so in this one."""
+        self._recording.number_from(continuation.first_iteration)
+        header = replace(self._recording.header, continues=str(continuation.path))
+        self._recording.set_header(header)
+        message = f"goes on from {continuation.path} at iteration {continuation.first_iteration}"
+        self._recording.event("note", message, {"continues": str(continuation.path)})
+
+    def note_updates_before(self, n_updates: int) -> None:
+        """Say how many steps the optimizer has taken before this training."""
+        if n_updates:
+            header = replace(self._recording.header, n_updates_before=n_updates)
+            self._recording.set_header(header)
+
     def begin_epoch(self, epoch: int) -> None:
         """The next step is the first of this epoch."""
         self._epoch, self._batch = epoch, 0
@@ -222,13 +267,16 @@ class Session:
         measured, rows = plan.measurement.measure(
             iteration, values, self._is_within_budget(), widens=not self._has_broken
         )
+        if not values.is_loss_known:
+            is_kept = measured != plan.loss
+            measured, rows = measured[is_kept], rows[is_kept]
         if self._summarizes_data:
             at = {int(k): i for i, k in enumerate(measured)}
             for k, summarizer in plan.data:
                 if k in at:
                     summarizer.add(values.tensors[k], rows[at[k]])
         loss = float("nan")
-        if plan.loss is not None:
+        if plan.loss is not None and values.is_loss_known:
             loss = float(values.tensors[plan.loss].reshape(-1)[0])
         n_samples = -1
         if plan.first_input is not None and values.tensors[plan.first_input].ndim:

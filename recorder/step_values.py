@@ -15,6 +15,8 @@ class StepValues:
     ----------
     minus
         Where it has an array, the series is the difference of the two.
+    is_loss_known
+        Whether the tensor of kind loss means anything this time.
     lasting
         Whether the arrays stay as they are after the call, and need no copy to be kept.
     """
@@ -23,4 +25,5 @@ class StepValues:
     minus: Sequence[NDArray[Any] | None]
     learning_rate: float = float("nan")
     loss_scale: float = 1.0
+    is_loss_known: bool = True
     lasting: bool = False

@@ -2,6 +2,8 @@
 
 import ast
 import re
+import runpy
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -51,6 +53,38 @@ def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
         if "://" not in target:
             assert (page.parent / target).exists(), target
+
+
+def test_the_page_about_coverage_is_that_of_its_data() -> None:
+    page = runpy.run_path(str(DOCS / "generate.py"))["coverage_page"]()
+    assert (DOCS / "coverage.md").read_text(encoding="utf-8") == page, "run: make docs"
+
+
+def proofs() -> list[tuple[str, str]]:
+    """Row and test of the table of coverage."""
+    tables = tomllib.loads((DOCS / "coverage.toml").read_text(encoding="utf-8"))
+    rows = [row for table in tables.values() for row in table]
+    return [(row["name"], t) for row in rows for t in (*row["identical"], *row["values"])]
+
+
+@pytest.mark.parametrize("row_and_test", proofs(), ids=lambda pair: ": ".join(pair))
+def test_every_test_that_the_page_about_coverage_names_exists(
+    row_and_test: tuple[str, str],
+) -> None:
+    file, _, name = row_and_test[1].partition("::")
+    name, _, parameters = name.removesuffix("]").partition("[")
+    source = (ROOT / "tests" / "recorder" / file).read_text(encoding="utf-8")
+    functions = [n for n in ast.parse(source).body if isinstance(n, ast.FunctionDef)]
+    assert name in {function.name for function in functions}
+    words = source + (ROOT / "tests" / "recorder" / "models.py").read_text(encoding="utf-8")
+    for parameter in filter(None, parameters.split("-")):
+        assert f'"{parameter}"' in words
+
+
+def test_every_row_of_the_page_about_coverage_has_tests_of_both_kinds() -> None:
+    tables = tomllib.loads((DOCS / "coverage.toml").read_text(encoding="utf-8"))
+    for row in (row for table in tables.values() for row in table):
+        assert row["identical"] and row["values"], row["name"]
 
 
 def texts() -> set[str]:

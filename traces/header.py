@@ -131,7 +131,12 @@ class Opening:
 
 @dataclass(frozen=True)
 class Header:
-    """The facts about a run that do not change from one iteration to the next."""
+    """The facts about a run that do not change from one iteration to the next.
+
+    ``continues`` is the path of the trace that this one goes on from, in the numbers of its
+    iterations too. ``n_updates_before`` counts the steps that the optimizer had taken before the
+    first iteration.
+    """
 
     created: str = ""
     deeplocalize_version: str = ""
@@ -148,11 +153,18 @@ class Header:
     steps_per_epoch: int | None = None
     seed: int | None = None
     schedule: Mapping[str, Any] = field(default_factory=dict)
+    continues: str | None = None
+    n_updates_before: int = 0
     layers: tuple[Layer, ...] = ()
     series: tuple[Series, ...] = ()
     data: tuple[DataSummary, ...] = ()
     unrecorded: tuple[Unrecorded, ...] = ()
     opening: Opening | None = None
+
+    @property
+    def is_resumed(self) -> bool:
+        """Whether the weights had been trained before the first iteration."""
+        return self.continues is not None or self.n_updates_before > 0
 
     def with_series(self, series: tuple[Series, ...]) -> "Header":
         """The header with further series at the end (indices already given stay valid)."""

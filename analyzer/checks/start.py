@@ -1,4 +1,4 @@
-"""Checks of the weights that a run began with."""
+"""Checks of the weights that a run began with, unless it went on from an earlier one."""
 
 import math
 from collections.abc import Iterator
@@ -24,6 +24,8 @@ def _hidden_kernels(facts: Facts) -> Iterator[Kernel]:
 
 
 def _equal(facts: Facts, threshold: float) -> Iterator[Sighting]:
+    if facts.program.header.is_resumed:
+        return
     ends = facts.ends
     for kernel in _hidden_kernels(facts):
         low, high = ends.first(kernel.weight, "min"), ends.first(kernel.weight, "max")
@@ -35,6 +37,8 @@ def _equal(facts: Facts, threshold: float) -> Iterator[Sighting]:
 
 
 def _out_of_scale(facts: Facts, threshold: float) -> Iterator[Sighting]:
+    if facts.program.header.is_resumed:
+        return
     ends, outcome = facts.ends, facts.outcome
     for kernel in facts.program.kernels:
         layer = facts.program.layer(kernel.layer)

@@ -27,19 +27,24 @@ def unrecorded(reason: str) -> list[Unrecorded]:
 class RunningLoss:
     """The loss of one batch, from Keras's running sums before and after it.
 
-    It is rounded, but as finite as the loss.
+    It is rounded, but as finite as the loss. Once a sum is not finite it stays so until the epoch
+    ends, and tells nothing of the batches since.
     """
 
     def __init__(self, model: Any) -> None:
         self._tracker = getattr(model, "_loss_tracker", None)
         self._before = self._sums()
 
-    def of_this_batch(self) -> Any:
-        """The mean over the batch; None where Keras keeps no such sums."""
+    def tap(self, tensors: StepTensors) -> None:
+        """Stash the mean over the batch; nothing where Keras keeps no such sums."""
         after = self._sums()
         if after is None or self._before is None:
-            return None
-        return (after[0] - self._before[0]) / (after[1] - self._before[1])
+            return
+        total, count = self._before
+        tensors.loss = (after[0] - total) / (after[1] - count)
+        tensors.is_loss_known = keras.ops.logical_and(
+            keras.ops.isfinite(total), keras.ops.greater(after[1], count)
+        )
 
     def _sums(self) -> tuple[Any, Any] | None:
         total = getattr(self._tracker, "total", None)

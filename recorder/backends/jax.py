@@ -5,11 +5,13 @@ has compiled is left alone: what happens within comes from a copy (`jax_replay.p
 else from the values before and after the step itself.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
@@ -69,13 +71,37 @@ def _tapped_train_function(
 
 
 def _tapped_step(model: Any, placed: Sequence[PlacedLayer], session: Session, step: Step) -> Step:
-    run = _run_compiled(model, placed) if _is_compiled(model) else _run_eagerly(model, placed)
+    is_compiled = _is_compiled(model)
+    run = _run_compiled(model, placed) if is_compiled else _run_eagerly(model, placed)
     hand_over = StepHandover(session, np.asarray)
     weights = _Weights(model)
 
     def tapped_step(state: Any, data: Any) -> tuple[Any, Any]:
         if not session.is_open:
             return step(state, data)
+        if is_compiled and not session.is_due():
+            return watched_step(state, data)
+        return full_step(state, data, step)
+
+    def watched_step(state: Any, data: Any) -> tuple[Any, Any]:
+        """A step that nobody wants to look into, unless it breaks."""
+        kept = _copied(state) if session.watches else None
+        losses = _RunningLoss(model, state)
+        result = logs, after = step(state, data)
+        if kept is not None and not _is_finite((logs.get("loss", ()), *after[:2])):
+            # Its own state is gone: what was kept of it tells what happened within.
+            return full_step(kept, data, lambda *_: result)
+        tensors = StepTensors(TENSOR_TYPES)
+        with tensors.noting_failure():
+            tap_batch(tensors, data)
+            tap_metrics(tensors, logs)
+            losses.tap(tensors, after)
+            tap_loss(tensors, tensors.loss)
+        hand_over(tensors)
+        return result
+
+    def full_step(state: Any, data: Any, step: Step) -> tuple[Any, Any]:
+        began = time.perf_counter()
         tensors = StepTensors(TENSOR_TYPES)
         with tensors.noting_failure():
             tap_batch(tensors, data)
@@ -88,10 +114,54 @@ def _tapped_step(model: Any, placed: Sequence[PlacedLayer], session: Session, st
                 read = weights.of(state)
                 tap_weights(tensors, before, read)
                 tap_state(tensors, placed, read)
+        spent_s = time.perf_counter() - began
         hand_over(tensors)
+        # With the step itself: what JAX computes when is not to be told apart from here.
+        session.spend(spent_s)
         return logs, state
 
     return tapped_step
+
+
+def _copy(state: Any) -> Any:
+    return jax.tree.map(jnp.copy, state)
+
+
+_copied: Callable[[Any], Any] = jax.jit(_copy)
+"""The same on the device, which outlives a step that is given the state's memory."""
+
+
+def _is_finite(tree: Any) -> bool:
+    floats = [x for x in jax.tree.leaves(tree) if jnp.issubdtype(x.dtype, jnp.inexact)]
+    return bool(_are_finite(floats))
+
+
+def _all_finite(arrays: list[Any]) -> Any:
+    return jnp.all(jnp.stack([jnp.isfinite(x).all() for x in arrays]))
+
+
+_are_finite: Callable[[list[Any]], Any] = jax.jit(_all_finite)
+
+
+class _RunningLoss:
+    """The loss of a batch from Keras's running sums, as `RunningLoss` is elsewhere."""
+
+    def __init__(self, model: Any, state: Any) -> None:
+        tracker = model._loss_tracker
+        variables = [id(v) for v in model.metrics_variables]
+        wanted = [id(v) for v in (getattr(tracker, "total", None), getattr(tracker, "count", None))]
+        self._at = [variables.index(v) for v in wanted if v in variables]
+        self._before = self._sums(state)
+
+    def tap(self, tensors: StepTensors, state: Any) -> None:
+        before, after = self._before, self._sums(state)
+        if len(after) == 2:
+            n = after[1] - before[1]
+            tensors.is_loss_known = bool(np.isfinite(before[0]) and n > 0)
+            tensors.loss = np.float32((after[0] - before[0]) / n if n else np.nan)
+
+    def _sums(self, state: Any) -> list[float]:
+        return [float(state[3][i]) for i in self._at]
 
 
 Run = Callable[[StepTensors, Step, Any, Any], tuple[Any, Any]]

@@ -25,7 +25,7 @@ from ..keras_model import (
     optimizers_of,
     own_weights,
 )
-from .overriding import overridden, replaced
+from .overriding import overridden
 from .step_tensors import Rank, StepTensors, is_floating, named_leaves
 
 _CALL_KINDS = (
@@ -106,7 +106,7 @@ class KerasPatches:
     def applied(self) -> Iterator[None]:
         """All patches, in place while the context lasts."""
         with contextlib.ExitStack() as stack:
-            stack.enter_context(replaced(Layer, "__call__", self._layer_call))
+            stack.enter_context(overridden(Layer, "__call__", self._layer_call))
             stack.enter_context(overridden(self._model, "compute_loss", self._compute_loss))
             for place in self._placed:
                 if has_built_in_activation(place.layer):
@@ -122,6 +122,10 @@ class KerasPatches:
     def _is_outermost(self) -> bool:
         """Not inside a loop, a branch or another thread, whose tensors live elsewhere."""
         return threading.get_ident() == self._thread
+
+    def _is_of_another_replica(self) -> bool:
+        """Whether what runs now belongs to a replica of the step that has patches of its own."""
+        return False
 
     def _depends_on_weights(self, layer: Any, inputs: Sequence[Any]) -> bool:
         """Whether the backward pass comes through this layer's output anyway."""
@@ -155,7 +159,7 @@ class KerasPatches:
 
     def _add_call(self, layer: Any, inputs: Sequence[Any], outputs: Any) -> Any:
         index = self._index.get(id(layer))
-        if index is None:
+        if index is None or self._is_of_another_replica():
             return outputs
         is_recurrent_cell = hasattr(layer, "state_size") and not isinstance(layer, keras.layers.RNN)
         if is_recurrent_cell or not self._is_outermost():
@@ -290,10 +294,13 @@ class KerasPatches:
                 continue
             name = variable.name if layer is not None else variable.path
             order = (Rank.BACKWARD, turn, 0.5 - self._sequence_of(layer))
-            self._tensors.add(Kind.WEIGHT_GRADIENT, layer, name, order, self._dense(gradient))
+            dense = self._dense(gradient)
+            self._tensors.add(
+                Kind.WEIGHT_GRADIENT, layer, name, order, dense, is_rows=dense is not gradient
+            )
 
     def _dense(self, gradient: Any) -> Any:
-        """A weight's gradient as a plain tensor."""
+        """A weight's gradient as a plain tensor; another one only where it is a list of rows."""
         return gradient
 
     def _read_hyperparameters(self, optimizer: Any) -> None:

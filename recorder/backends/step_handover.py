@@ -14,19 +14,7 @@ from deeplocalize.traces.schema import Kind
 from ..plan import Plan
 from ..session import Session
 from ..step_values import StepValues
-from .step_tensors import StepTensors, Tapped, dtype_name
-
-_PER_SAMPLE = frozenset(
-    {
-        Kind.INPUT,
-        Kind.LABEL,
-        Kind.SAMPLE_WEIGHT,
-        Kind.PREACTIVATION,
-        Kind.OUTPUT,
-        Kind.OUTPUT_GRADIENT,
-        Kind.PREACTIVATION_GRADIENT,
-    }
-)
+from .step_tensors import PER_SAMPLE, StepTensors, Tapped, dtype_name
 
 _Form = tuple[tuple[Kind, int | None, int, str], ...]
 """Which tensors a step has, in their order."""
@@ -71,6 +59,7 @@ class StepHandover:
             [None if minus is None else arrays[id(minus)] for _, minus in pairs],
             self._number(tensors.learning_rate, float("nan")),
             self._number(tensors.loss_scale, 1.0),
+            bool(self._number(tensors.is_loss_known, 1.0)),
             lasting=True,
         )
         self._session.step(self._plans[form], values)
@@ -81,7 +70,7 @@ class StepHandover:
 
 def _series(tapped: Tapped) -> Series:
     shape: tuple[int | None, ...] = tuple(tapped.value.shape)
-    if shape and tapped.kind in _PER_SAMPLE:
+    if shape and tapped.kind in PER_SAMPLE:
         shape = (None, *shape[1:])
     dtype = dtype_name(tapped.value)
     return Series(tapped.kind, 0, tapped.layer, tapped.call, tapped.tensor, shape, dtype)

@@ -15,6 +15,20 @@ Order = tuple[float, ...]
 """Sorts tensors by their place in the execution of one step."""
 
 
+PER_SAMPLE = frozenset(
+    {
+        Kind.INPUT,
+        Kind.LABEL,
+        Kind.SAMPLE_WEIGHT,
+        Kind.PREACTIVATION,
+        Kind.OUTPUT,
+        Kind.OUTPUT_GRADIENT,
+        Kind.PREACTIVATION_GRADIENT,
+    }
+)
+"""Kinds whose first axis is that of the samples."""
+
+
 class Rank(IntEnum):
     """The parts of a step in their order; the first entry of every `Order`."""
 
@@ -30,7 +44,10 @@ class Rank(IntEnum):
 
 @dataclass(frozen=True)
 class Tapped:
-    """One tensor of the step; ``minus`` is to be subtracted from it first (updates)."""
+    """One tensor of the step; ``minus`` is to be subtracted from it first (updates).
+
+    ``is_rows``: these are rows of a sparse gradient, not the whole of it.
+    """
 
     kind: Kind
     layer: int | None
@@ -39,6 +56,7 @@ class Tapped:
     order: Order
     value: Any
     minus: Any = None
+    is_rows: bool = False
 
 
 @dataclass
@@ -46,12 +64,15 @@ class StepTensors:
     """Everything stashed from one run of the body.
 
     ``tensor_types`` are the framework's dense tensors; anything else is not recorded.
+    ``is_loss_known`` belongs to a loss from Keras's running sums: whether it means anything this
+    time, a truth value of the framework's.
     """
 
     tensor_types: tuple[type, ...]
     tapped: list[Tapped] = field(default_factory=list)
     missed: list[Unrecorded] = field(default_factory=list)
     loss: Any = None
+    is_loss_known: Any = None
     learning_rate: Any = None
     loss_scale: Any = None
     failure: Exception | None = None
@@ -73,9 +94,10 @@ class StepTensors:
         value: Any,
         minus: Any = None,
         call: int = 0,
+        is_rows: bool = False,
     ) -> None:
         """Stash a tensor."""
-        self.tapped.append(Tapped(kind, layer, call, tensor, order, value, minus))
+        self.tapped.append(Tapped(kind, layer, call, tensor, order, value, minus, is_rows))
 
 
 def tap_batch(tensors: StepTensors, data: Any) -> None:

@@ -25,7 +25,8 @@ from ..session import Session
 from ..step_values import StepValues
 from . import Detach, OnLeft
 from .closed_step import RunningLoss, tap_hyperparameters, unrecorded
-from .step_tensors import StepTensors, Tapped, tap_batch, tap_loss, tap_metrics
+from .replicas import Part, Replicas, reduction_of
+from .step_tensors import PER_SAMPLE, StepTensors, Tapped, tap_batch, tap_loss, tap_metrics
 from .tensorflow_graph import reason_not_to_observe
 from .tensorflow_repetition import Repetition
 from .tensorflow_replay import StepReplay
@@ -64,6 +65,7 @@ def _tapped_train_function(
     The model itself is left as it was.
     """
     tap = StepTap(model, placed)
+    replicas = Replicas(session)
     train_step = model.train_step
     jit_compile = bool(model.jit_compile) and not model.run_eagerly
 
@@ -73,14 +75,16 @@ def _tapped_train_function(
         def tapped_step(data: Any) -> Any:
             replay = _step_replay(tap, train_step, compiled, data, session)
             logs, tensors = _run_outside(tap, compiled, data, model, replay)
-            _emit(tensors, session, replay)
+            _emit(tensors, session, replicas, replay)
             return logs
 
     else:
 
         def tapped_step(data: Any) -> Any:
+            running = RunningLoss(model)
             logs, tensors = tap.run(train_step, data)
-            _emit(tensors, session)
+            _replace_loss(tensors, running)
+            _emit(tensors, session, replicas)
             return logs
 
     if jit_compile:
@@ -103,7 +107,7 @@ def _step_replay(
     """A copy of an XLA-compiled step, if exact recording is asked for and possible."""
     if not session.replays:
         return None
-    if _n_replicas() > 1:
+    if _replica()[1] > 1:
         session.refuse_replay(_REPLICAS_REASON)
         return None
     try:
@@ -131,37 +135,44 @@ def _run_outside(
     logs = compiled(data)
     with tensors.noting_failure():
         tap_metrics(tensors, logs)
-        tap_loss(tensors, running.of_this_batch())
+        running.tap(tensors)
+        tap_loss(tensors, tensors.loss)
         tap.tap_weights(tensors, before)
         tap_hyperparameters(tensors, model)
         tensors.missed += unrecorded(_XLA_REASON) if replay is None else replay.missed
     return logs, tensors
 
 
-def _n_replicas() -> int:
-    replicas = tf.distribute.get_replica_context()
-    return 1 if replicas is None else int(replicas.num_replicas_in_sync)
+def _replace_loss(tensors: StepTensors, running: RunningLoss) -> None:
+    """Take the loss from outside where it cannot be observed within.
 
-
-def _emit(tensors: StepTensors, session: Session, replay: StepReplay | None = None) -> None:
-    """End the step with a host call that hands its tensors over."""
-    if tensors.failure is not None:
-        session.failed(tensors.failure)
-        return
-    if _n_replicas() > 1:
-        replicas = tf.distribute.get_replica_context()
-        if tf.get_static_value(replicas.replica_id_in_sync_group) != 0:
-            return
-        session.refuse_replay(_REPLICAS_REASON)
-        reason = f"of {replicas.num_replicas_in_sync} replicas, only the first is recorded"
-        tensors.missed += [Unrecorded(Kind.INPUT, None, reason)]
+    Such as between the scalings by the number of replicas and back.
+    """
     with tensors.noting_failure():
-        _emit_tensors(tensors, session, replay)
+        losses = [t for t in tensors.tapped if t.kind is Kind.LOSS]
+        if losses and reason_not_to_observe(losses[0].value) is not None:
+            tensors.tapped.remove(losses[0])
+            running.tap(tensors)
+            tap_loss(tensors, tensors.loss)
+
+
+def _emit(
+    tensors: StepTensors, session: Session, replicas: Replicas, replay: StepReplay | None = None
+) -> None:
+    """End the step with a host call that hands its tensors over."""
+    with tensors.noting_failure():
+        if tensors.failure is None:
+            _emit_tensors(tensors, session, replicas, replay)
     if tensors.failure is not None:
         session.failed(tensors.failure)
 
 
-def _emit_tensors(tensors: StepTensors, session: Session, step_replay: StepReplay | None) -> None:
+def _emit_tensors(
+    tensors: StepTensors, session: Session, replicas: Replicas, step_replay: StepReplay | None
+) -> None:
+    replica, n_replicas = _replica()
+    if n_replicas > 1:
+        session.refuse_replay(_REPLICAS_REASON)
     tapped: list[Tapped] = []
     left_out: list[tuple[Tapped, str]] = []
     for candidate in sorted(tensors.tapped, key=lambda t: t.order):
@@ -180,14 +191,15 @@ def _emit_tensors(tensors: StepTensors, session: Session, step_replay: StepRepla
         for one, reason in left_out
         if not any(one is other for other in replayed)
     ]
-    plan = session.plan(_series(tapped, replayed, owners), tensors.missed)
+    plan = session.plan(_series(tapped, replayed, owners, n_replicas > 1), tensors.missed)
     nan = tf.constant(float("nan"))
     learning_rate = nan if tensors.learning_rate is None else tensors.learning_rate
     loss_scale = tf.constant(1.0) if tensors.loss_scale is None else tensors.loss_scale
+    is_loss_known = tf.constant(True) if tensors.is_loss_known is None else tensors.is_loss_known
 
     # A weight is both observed and subtracted from its successor: hand it over once.
     unique: dict[int, int] = {}
-    handed: list[Any] = [learning_rate, loss_scale]
+    handed: list[Any] = [learning_rate, loss_scale, is_loss_known]
     for value in (v for t in tapped for v in (t.value, t.minus) if v is not None):
         if id(value) not in unique:
             unique[id(value)] = len(handed)
@@ -195,18 +207,21 @@ def _emit_tensors(tensors: StepTensors, session: Session, step_replay: StepRepla
     where = [unique[id(t.value)] for t in tapped]
     minus_where = [None if t.minus is None else unique[id(t.minus)] for t in tapped]
 
+    reductions = [reduction_of(t, tensors.is_loss_known is not None) for t in tapped]
+
     def hand_over(*arrays: Any) -> Any:
-        wants_replay = session.step(
-            plan,
-            StepValues(
-                [arrays[i] for i in where],
-                [None if i is None else arrays[i] for i in minus_where],
-                float(arrays[0]),
-                float(arrays[1]),
-                lasting=True,
-            ),
+        values = StepValues(
+            [arrays[i] for i in where],
+            [None if i is None else arrays[i] for i in minus_where],
+            float(arrays[0]),
+            float(arrays[1]),
+            bool(arrays[2]),
+            lasting=True,
         )
-        return np.bool_(wants_replay)
+        if n_replicas == 1:
+            return np.bool_(session.step(plan, values))
+        replicas.hand_over(Part(plan, values), reductions, replica, n_replicas)
+        return np.bool_(False)
 
     if tf.executing_eagerly():
         hand_over(*(np.asarray(value) for value in handed))
@@ -240,7 +255,10 @@ def _replay(replay: StepReplay | Repetition, session: Session) -> tf.Tensor:
 
 
 def _series(
-    tapped: Sequence[Tapped], replayed: Sequence[Tapped], owners: Sequence[int | None]
+    tapped: Sequence[Tapped],
+    replayed: Sequence[Tapped],
+    owners: Sequence[int | None],
+    has_replicas: bool,
 ) -> list[Series]:
     """All series of a step, in the order of execution; the checks of a replay come last."""
     are_replayed = {id(one) for one in replayed}
@@ -251,7 +269,7 @@ def _series(
             t.layer,
             t.call,
             t.tensor,
-            tuple(t.value.shape),
+            _shape(t, has_replicas),
             t.value.dtype.name,
             id(t) in are_replayed,
         )
@@ -262,3 +280,18 @@ def _series(
         for k, owner in enumerate(owners)
     ]
     return [*series, *checks]
+
+
+def _shape(tapped: Tapped, has_replicas: bool) -> tuple[int | None, ...]:
+    shape = tuple(tapped.value.shape)
+    if shape and has_replicas and (tapped.kind in PER_SAMPLE or tapped.is_rows):
+        return (None, *shape[1:])  # a replica sees a part of the batch
+    return shape
+
+
+def _replica() -> tuple[int, int]:
+    """Which replica of the step this is, and of how many."""
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return 0, 1
+    return int(tf.get_static_value(context.replica_id_in_sync_group)), context.num_replicas_in_sync

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from ..keras_model import PlacedLayer
 from .keras_patches import KerasPatches
-from .overriding import replaced
+from .overriding import overridden
 from .step_tensors import StepTensors
 
 
@@ -32,7 +32,7 @@ class StepPatches(KerasPatches):
     @contextlib.contextmanager
     def applied(self) -> Iterator[None]:
         """All patches, in place while the context lasts."""
-        with super().applied(), replaced(tf.GradientTape, "gradient", self._gradient):
+        with super().applied(), overridden(tf.GradientTape, "gradient", self._gradient):
             yield
 
     def _is_outermost(self) -> bool:
@@ -41,6 +41,12 @@ class StepPatches(KerasPatches):
         if self._graph is None:
             return bool(tf.executing_eagerly())
         return tf.compat.v1.get_default_graph() is self._graph
+
+    def _is_of_another_replica(self) -> bool:
+        # Replicas are traced in threads that take turns, each within the patches of all.
+        replica = tf.distribute.get_replica_context()
+        is_one_of_several = replica is not None and replica.num_replicas_in_sync > 1
+        return is_one_of_several and not super()._is_outermost()
 
     def _depends_on_weights(self, layer: Any, inputs: Sequence[Any]) -> bool:
         """Whether the backward pass comes through this layer's output anyway.
@@ -64,12 +70,14 @@ class StepPatches(KerasPatches):
     def _gradient(self, original: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(original)
         def gradient(tape: Any, target: Any, sources: Any, *args: Any, **kwargs: Any) -> Any:
+            if not self._is_outermost():
+                return original(tape, target, sources, *args, **kwargs)
             asked = [o for o in self._outputs.values() if o.depends_on_weights]
             if self._tensors.loss is None and isinstance(target, tf.Tensor):
                 self._tensors.loss = target
             # With output_gradients or unconnected_gradients the further sources might cost or
             # mean something else.
-            if not self._is_outermost() or args or kwargs or not asked:
+            if args or kwargs or not asked:
                 return original(tape, target, sources, *args, **kwargs)
             result, found = original(tape, target, (sources, [o.value for o in asked]))
             with self._tensors.noting_failure():

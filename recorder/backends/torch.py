@@ -103,7 +103,7 @@ def _run_outside(
     running = RunningLoss(model)
     logs = original(data)
     with tensors.noting_failure():
-        tensors.loss = running.of_this_batch()
+        running.tap(tensors)
         tap_hyperparameters(tensors, model)
         tensors.missed += unrecorded(_COMPILED)
     return logs

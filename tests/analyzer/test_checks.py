@@ -144,6 +144,10 @@ def _large_weights(run: FakeRun) -> FakeRun:
     return run.put(slice(None), Kind.WEIGHT, "fc1", "kernel", rms=30.0)
 
 
+def _equal_weights(run: FakeRun) -> FakeRun:
+    return run.put(slice(None), Kind.WEIGHT, "fc1", "kernel", min=0.5, max=0.5)
+
+
 def _large_steps(run: FakeRun) -> FakeRun:
     return run.put(slice(None), Kind.WEIGHT_UPDATE, "fc1", "kernel", rms=1.0)
 
@@ -184,6 +188,17 @@ def test_a_weakness_is_a_fault_only_in_a_run_that_went_badly(symptom: Symptom) -
     healthy = diagnose(change(well(header)).reader())
     assert seen(healthy, symptom) is Severity.NOTICE
     assert healthy.verdict is Verdict.HEALTHY
+
+
+@pytest.mark.parametrize("earlier", [{"continues": "run.h5"}, {"n_updates_before": 100}])
+def test_weights_that_were_trained_before_are_not_judged_as_initial_ones(
+    earlier: dict[str, Any],
+) -> None:
+    fresh, resumed = network(), replace(network(), **earlier)
+    for change in (_large_weights, _equal_weights):
+        symptoms = {Symptom.WEIGHTS_OUT_OF_SCALE, Symptom.EQUAL_WEIGHTS}
+        assert any(seen(diagnose(change(badly(fresh)).reader()), s) for s in symptoms)
+        assert not any(seen(diagnose(change(badly(resumed)).reader()), s) for s in symptoms)
 
 
 def test_large_steps_are_looked_for_only_in_a_run_that_went_badly() -> None:

@@ -1,6 +1,7 @@
 """What stands in the trace equals a separate eager computation of the same step."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from deeplocalize.recorder import Recorder
+from deeplocalize.recorder.keras_model import own_weights, placed_layers
 from deeplocalize.traces import Kind, Trace, open_trace
 from deeplocalize.traces.statistics import statistics_row
 
@@ -36,9 +38,10 @@ def assert_close(found: Any, expected: Any, what: object = "") -> None:
 def build(case: Case, **mode: Any) -> Any:
     keras.utils.set_random_seed(7)
     model = case.build()
-    model.compile(
-        optimizer=keras.optimizers.SGD(0.5), loss=case.loss(), metrics=["accuracy"], **mode
-    )
+    metrics = None if isinstance(case.labels, dict) else ["accuracy"]
+    model.compile(keras.optimizers.SGD(0.5), loss=case.loss(), metrics=metrics, **mode)
+    if not model.built:
+        model(case.x[:1])
     return model
 
 
@@ -50,7 +53,7 @@ def record(name: str, path: Path, exact: bool = False, **mode: Any) -> Any:
     n = 2 * BATCH
     model.fit(
         case.x[:n],
-        case.labels[:n],
+        keras.tree.map_structure(lambda y: y[:n], case.labels),
         batch_size=BATCH,
         shuffle=False,
         verbose=0,
@@ -120,7 +123,15 @@ def shared_twice(model: Any, x: Any, note: Callable[..., Any]) -> Any:
     return note(out, out(note(shared, shared(note(shared, shared(x))))))
 
 
+def of_blocks(model: Any, x: Any, note: Callable[..., Any]) -> Any:
+    x = note(model.first, model.first(x))
+    for block in model.blocks:
+        x = x + note(block, block(x))
+    return note(model.last, model.last(x))
+
+
 FORWARD = {
+    "subclassed": of_blocks,
     "mlp": layer_by_layer,
     "cnn": layer_by_layer,
     "nested": layer_by_layer,
@@ -163,7 +174,10 @@ def test_recorded_tensors_equal_an_eager_computation(name: str, mode: str, tmp_p
         keys, reference.before, map(tf.convert_to_tensor, reference.gradients), strict=True
     ):
         np.testing.assert_array_equal(weights[key], before)
-        assert_close(dense(weight_gradients[key], gradient), gradient, key)
+        found = weight_gradients[key]
+        if "embedding" in key[0]:
+            found = summed_rows(found, CASES[name].x[:BATCH], gradient.shape)
+        assert_close(found, gradient, key)
         np.testing.assert_allclose(updates[key], -0.5 * gradient, rtol=1e-3, atol=2e-6)
 
 
@@ -195,13 +209,130 @@ def test_replayed_normalizations_equal_an_eager_computation(tmp_path: Path) -> N
         np.testing.assert_allclose(value, wanted, rtol=2e-4, atol=2e-5, err_msg=f"{key} {layer}")
 
 
-def dense(found: NDArray[Any], gradient: Any) -> NDArray[Any]:
-    """Sparse gradients are recorded as their rows, duplicates not summed: compare the sums."""
-    if found.shape == gradient.shape:
-        return found
-    assert found.shape[-1] == gradient.shape[-1]
-    assert_close(found.sum(axis=0), np.sum(gradient, axis=0))
-    return np.array(gradient)
+def summed_rows(rows: NDArray[Any], tokens: NDArray[Any], shape: Any) -> NDArray[Any]:
+    """A sparse gradient as a whole matrix: it has a row per token of the batch, in their order."""
+    assert rows.shape == (tokens.size, shape[-1])
+    assert len(np.unique(tokens)) < tokens.size  # duplicates are not summed in the trace
+    total = np.zeros(shape, np.float64)
+    np.add.at(total, tokens.reshape(-1), rows)
+    return total
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Output of every top-level layer of a functional model, and the loss's gradient by each."""
+
+    outputs: dict[int, Any]
+    gradients: dict[int, Any]
+    weight_gradients: list[Any]  # layer by layer, as weights stand in a trace
+    loss: Any
+    n_idle: int  # layers that pass their input on
+
+
+def probe(case: Case) -> Probe:
+    """One forward pass with all outputs and one backward pass, in Keras's own eager mode."""
+    model = build(case)
+    at = [i for i, layer in enumerate(model.layers) if layer.__class__.__name__ != "InputLayer"]
+    inner = keras.Model(model.inputs, [model.layers[i].output for i in at])
+    keras.utils.set_random_seed(7)
+    labels = LABELS[:BATCH]
+    with tf.GradientTape() as tape:
+        outputs = dict(zip(at, inner(case.x[:BATCH], training=True), strict=True))
+        ends = [i for i in at if any(model.layers[i].output is o for o in model.outputs)]
+        losses = [
+            tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, outputs[i]))
+            for i in ends
+        ]
+        loss = tf.add_n([*losses, *inner.losses])
+    variables = [v for place in placed_layers(model) for v in own_weights(place.layer)]
+    weights = [v.value for v in variables]
+    gradients, found = tape.gradient(loss, (weights, list(outputs.values())))
+    n_idle = sum(getattr(layer, "rate", 1) == 0 for layer in model.layers)
+    return Probe(outputs, dict(zip(at, found, strict=True)), gradients, loss, n_idle)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["plain_normalization", "plain_attention", "activation_layers", "bidirectional", "two_outputs"],
+)
+def test_every_top_level_layer_equals_a_separate_forward_and_backward_pass(
+    name: str, tmp_path: Path
+) -> None:
+    record(name, tmp_path / "run.h5")
+    expected = probe(CASES[name])
+    n_compared = dict.fromkeys((Kind.OUTPUT, Kind.OUTPUT_GRADIENT), 0)
+    with open_trace(tmp_path / "run.h5") as trace:
+        header = trace.header
+        assert_close(trace.iterations["loss"][0], expected.loss)
+        for entry in trace.reader.tensor_entries():
+            series = header.series[entry.series]
+            layer = header.layer_of(series)
+            if entry.iteration or layer is None or "/" in layer.path or series.call:
+                continue
+            separate = {Kind.OUTPUT: expected.outputs, Kind.OUTPUT_GRADIENT: expected.gradients}
+            if series.kind in separate:
+                value = separate[series.kind][layer.index]
+                assert_close(trace.reader.read_tensor(entry), value, (layer.path, series.kind))
+                n_compared[series.kind] += 1
+        weights = tensors_of(trace, Kind.WEIGHT, 0)
+        weight_gradients = tensors_of(trace, Kind.WEIGHT_GRADIENT, 0)
+        missing = {one.layer for one in header.unrecorded if one.kind is Kind.OUTPUT}
+        without_gradient = {
+            header.layers[one.layer].path
+            for one in header.unrecorded
+            if one.kind is Kind.WEIGHT_GRADIENT and one.layer is not None
+        }
+    # What is not compared is what the trace says is missing, and what passes its input on.
+    assert n_compared[Kind.OUTPUT] >= len(expected.outputs) - len(missing) - expected.n_idle
+    assert n_compared[Kind.OUTPUT_GRADIENT] > 0
+    for key, gradient in zip(weights, expected.weight_gradients, strict=True):
+        if key not in weight_gradients:
+            assert key[0] in without_gradient
+            continue
+        found = weight_gradients[key]
+        whole = tf.convert_to_tensor(gradient)
+        if isinstance(gradient, tf.IndexedSlices):
+            found = summed_rows(found, CASES[name].x[:BATCH], whole.shape)
+        assert_close(found, whole, key)
+
+
+def test_dropout_is_recorded_with_the_mask_that_was_drawn(tmp_path: Path) -> None:
+    record("batch_normalization", tmp_path / "run.h5")
+    with open_trace(tmp_path / "run.h5") as trace:
+        outputs = tensors_of(trace, Kind.OUTPUT, 0)
+        gradients = tensors_of(trace, Kind.OUTPUT_GRADIENT, 0)
+    before, after = (next(v for k, v in outputs.items() if n in k[0]) for n in ("re_lu", "dropout"))
+    by_before, by_after = (
+        next(v for k, v in gradients.items() if n in k[0]) for n in ("re_lu", "dropout")
+    )
+    kept = after != 0
+    assert 0.1 < kept[before != 0].mean() < 0.9
+    np.testing.assert_array_equal(after, np.where(kept, 2 * before, 0))
+    drawn = before != 0  # elsewhere the mask cannot be told from outside
+    np.testing.assert_array_equal(by_before[drawn], np.where(kept, 2 * by_after, 0)[drawn])
+
+
+@pytest.mark.parametrize(("mode", "n"), [("eager", 8), ("graph", 1)])
+def test_a_preactivation_is_what_the_activation_makes_the_output_of(
+    mode: str, n: int, tmp_path: Path
+) -> None:
+    """All of them when eager; in a graph, those that TensorFlow does not fuse."""
+    model = record("smooth_activations", tmp_path / "run.h5", **MODES[mode])
+    with open_trace(tmp_path / "run.h5") as trace:
+        preactivations = tensors_of(trace, Kind.PREACTIVATION, 0)
+        outputs = tensors_of(trace, Kind.OUTPUT, 0)
+        weights = tensors_of(trace, Kind.WEIGHT, 0)
+        missing = [u.layer for u in trace.header.unrecorded if u.kind is Kind.PREACTIVATION]
+    assert len(preactivations) >= n
+    assert len(preactivations) + len(missing) == 8
+    inputs = CASES["smooth_activations"].x[:BATCH]
+    for layer in model.layers:
+        if (layer.name, "", 0) in preactivations:
+            found = preactivations[layer.name, "", 0]
+            kernel, bias = (weights[layer.name, w, 0] for w in ("kernel", "bias"))
+            assert_close(found, inputs @ kernel + bias, layer.name)
+            assert_close(outputs[layer.name, "", 0], layer.activation(tf.constant(found)))
+        inputs = outputs[layer.name, "", 0]
 
 
 @pytest.mark.parametrize("name", ["mlp", "batch_normalization", "attention"])

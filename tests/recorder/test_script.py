@@ -103,4 +103,4 @@ def test_a_script_without_a_fit_is_told_so(folder: Path) -> None:
     (folder / "other.py").write_text("print('done')")
     recorded = run(folder, *RECORD, "other.py")
     assert (recorded.returncode, recorded.stdout) == (0, "done\n")
-    assert "no fit of a Keras model was recorded" in recorded.stderr
+    assert "no training of a Keras model was recorded" in recorded.stderr

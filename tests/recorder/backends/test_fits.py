@@ -14,6 +14,7 @@ from keras.src.layers.layer import Layer
 
 from deeplocalize.recorder import Recorder
 from deeplocalize.recorder.backends import backend_of
+from deeplocalize.recorder.schedule import every
 from deeplocalize.traces import open_trace
 
 BACKEND = keras.backend.backend()
@@ -220,6 +221,71 @@ def test_a_step_that_prints_is_not_repeated_and_what_is_missing_is_listed(
         missing = {str(one.kind) for one in trace.header.unrecorded}
     assert {"input", "weight", "weight_update", "metric"} <= kinds
     assert {"output", "output_gradient", "weight_gradient"} <= missing
+
+
+@pytest.mark.skipif(BACKEND != "jax", reason="only there, looking into a step repeats it")
+@pytest.mark.parametrize("options", [{"schedule": every(4)}, {"budget": 1e-6}])
+def test_steps_that_are_not_due_are_not_repeated(
+    options: dict[str, Any], tmp_path: Path, monkeypatch: Any
+) -> None:
+    from deeplocalize.recorder.backends.jax_replay import Replay
+
+    n_repeated = 0
+    original = Replay.__call__
+
+    def count(*arguments: Any) -> None:
+        nonlocal n_repeated
+        n_repeated += 1
+        original(*arguments)
+
+    monkeypatch.setattr(Replay, "__call__", count)
+    model, plain = build(), build()
+    history = fit(model, Recorder(tmp_path / "run.h5", **options), epochs=2)
+    assert history == fit(plain, epochs=2)
+    assert_same(model, plain)
+    fit(build(), Recorder(tmp_path / "all.h5"), epochs=2)
+    due = [0, 4] if "schedule" in options else [0]
+    with open_trace(tmp_path / "run.h5") as trace, open_trace(tmp_path / "all.h5") as everything:
+        assert sorted(set(trace.statistics()["iteration"])) == due
+        np.testing.assert_allclose(
+            trace.iterations["loss"], everything.iterations["loss"], rtol=1e-4
+        )
+    assert n_repeated == len(due) + 8
+
+
+@pytest.mark.skipif(BACKEND != "jax", reason="only there, looking into a step repeats it")
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+def test_a_step_that_breaks_is_looked_into_though_it_is_not_due(
+    activation: str, tmp_path: Path
+) -> None:
+    x = X.copy()
+    x[60, 2] = np.nan
+    model, plain = build(activation), build(activation)
+    history = fit(model, Recorder(tmp_path / "run.h5", schedule=every(1000)), x=x)
+    assert repr(history) == repr(fit(plain, x=x))
+    assert_same(model, plain)
+    with open_trace(tmp_path / "run.h5") as trace:
+        assert sorted(set(trace.statistics()["iteration"])) == [0, 2]
+        hidden = trace.statistics(kind="output", layer="hidden")
+        assert list(hidden["n_nan"]) == [0, 8]
+
+
+def test_a_loop_of_train_on_batch_is_recorded(tmp_path: Path) -> None:
+    def train(model: Any) -> list[Any]:
+        return [model.train_on_batch(X[i : i + 25], Y[i : i + 25]) for i in range(0, 100, 25)]
+
+    model, plain = build(), build()
+    with Recorder(tmp_path / "run.h5").recording(model):
+        found = train(model)
+    expected = train(plain)
+    assert repr(found) == repr(expected)
+    assert_same(model, plain)
+    assert_untouched(model)
+    with open_trace(tmp_path / "run.h5") as trace:
+        np.testing.assert_allclose(
+            trace.iterations["loss"], np.array(expected, np.float64), rtol=1e-5
+        )
+        assert len(trace.statistics(kind="output", layer="hidden")) == 4
 
 
 @pytest.mark.skipif(BACKEND != "torch", reason="only PyTorch changes tensors in place")
