@@ -129,7 +129,7 @@ class TrainingRecorder:
         create_writer(self.path, overwrite).close()
         self._session: Session | None = None
         self._detach: Callable[[], None] = _nothing
-        self._on_left: OnLeft
+        self._on_left: OnLeft = _ignore
 
     # ---- the framework's hooks ---------------------------------------------------------------
 
@@ -270,6 +270,7 @@ class TrainingRecorder:
 
     def _restore(self) -> None:
         atexit.unregister(self._at_exit)
+        self._on_left = _ignore  # it holds this object: a cycle
         detach, self._detach = self._detach, _nothing
         detach()
 
@@ -309,6 +310,10 @@ def _completed(header: Header, params: Any) -> Header:
 def _n_updates(model: Any) -> int:
     """Steps that a model's optimizer has taken so far."""
     return int(np.asarray(getattr(model.optimizer, "iterations", 0)))
+
+
+def _ignore(error: BaseException | None) -> None:
+    """Nothing is recorded any more."""
 
 
 def _nothing() -> None:
