@@ -22,6 +22,9 @@ from typing import Any
 from deeplocalize.traces.errors import TraceError
 from deeplocalize.traces.files import create_writer
 
+from .budget import Budget
+from .schedule import Schedule, every
+
 _recorded: list[Path] = []
 
 
@@ -41,7 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"deeplocalize-record: {target}: no such script", file=sys.stderr)
         return 2
     loops = contextlib.ExitStack()
-    attach = functools.partial(_attach, Traces(arguments.output, arguments.overwrite), loops)
+    traces = Traces(arguments.output, **_options(arguments))
+    attach = functools.partial(_attach, traces, loops)
     sys.meta_path.insert(0, _AfterImport("keras", attach))
     sys.argv = [target, *rest]
     atexit.register(_say_if_nothing_was_recorded)
@@ -78,18 +82,60 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("-o", "--output", type=Path, default=Path("trace.h5"), metavar="TRACE")
     parser.add_argument("--overwrite", action="store_true", help="replace existing traces")
     parser.add_argument("-m", "--module", action="store_true", help="TARGET is a module's name")
+    _add_options(parser)
     parser.add_argument(
         "target", nargs=argparse.REMAINDER, metavar="TARGET [ARG ...]", help="script and arguments"
     )
     return parser
 
 
-class Traces:
-    """Names the traces of one training after another, and makes their recorders."""
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `Recorder` that a command line can give, under its own names."""
+    group = parser.add_argument_group("what is recorded")
+    add = functools.partial(group.add_argument, default=argparse.SUPPRESS)
+    add(
+        "--every",
+        type=number_of_iterations,
+        dest="schedule",
+        metavar="N",
+        help="statistics of every Nth iteration; the others are watched for NaN and Inf",
+    )
+    add("--budget", type=share_of_time, metavar="SHARE", help="of the time, at most, as 0.1")
+    add("--max-bytes", type=int, metavar="N", help="size at which the recording stops")
+    add("--ring-bytes", type=int, metavar="N", help="memory for the last iterations' tensors")
+    add("--exact", action="store_true", help="replay what else would change the run")
+    add("--replayable", action="store_true", help="keep what deeplocalize-analyze --verify needs")
 
-    def __init__(self, output: Path, overwrite: bool) -> None:
+
+def _options(arguments: argparse.Namespace) -> dict[str, Any]:
+    no_options = ("output", "module", "target")
+    return {name: value for name, value in vars(arguments).items() if name not in no_options}
+
+
+def number_of_iterations(text: str) -> Schedule:
+    """The schedule of ``--every``; argparse names the function where the text is none."""
+    return every(int(text))
+
+
+def share_of_time(text: str) -> float:
+    """The number of ``--budget``."""
+    share = float(text)
+    Budget(share)  # raises where it is none
+    return share
+
+
+class Traces:
+    """Names the traces of one training after another, and makes their recorders.
+
+    Parameters
+    ----------
+    options
+        Arguments of `Recorder`.
+    """
+
+    def __init__(self, output: Path, **options: Any) -> None:
         self._output = output
-        self._overwrite = overwrite
+        self._options = options
         self._n_trainings = 0
 
     def recorder(self) -> Any:
@@ -101,7 +147,7 @@ class Traces:
         if self._n_trainings > 1:
             path = path.with_name(f"{path.stem}-{self._n_trainings}{path.suffix}")
         try:
-            recorder = Recorder(path, overwrite=self._overwrite)
+            recorder = Recorder(path, **self._options)
         except TraceError as error:
             print(
                 f"deeplocalize-record: training {self._n_trainings} is not recorded: {error}",

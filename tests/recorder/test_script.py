@@ -104,3 +104,25 @@ def test_a_script_without_a_fit_is_told_so(folder: Path) -> None:
     recorded = run(folder, *RECORD, "other.py")
     assert (recorded.returncode, recorded.stdout) == (0, "done\n")
     assert "no training of a Keras model was recorded" in recorded.stderr
+
+
+def test_the_options_of_the_recorder_can_be_given(folder: Path) -> None:
+    options = ("--every", "3", "--ring-bytes", "0", "--replayable", "--overwrite")
+    recorded = run(folder, *RECORD, "-o", "run.h5", *options, "train.py")
+    assert recorded.returncode == 3
+    with open_trace(folder / "run.h5") as trace:
+        assert trace.n_iterations == 8
+        assert sorted(trace.statistics(kind="output")["iteration"]) == [0, 3, 6]
+        assert trace.header.opening is not None
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--every", "0"), ("--budget", "3"), ("--max-bytes", "much")]
+)
+def test_an_option_that_makes_no_sense_is_refused_before_the_script_runs(
+    folder: Path, option: str, value: str
+) -> None:
+    refused = run(folder, *RECORD, option, value, "train.py")
+    assert refused.returncode == 2
+    assert f"argument {option}: invalid" in refused.stderr
+    assert refused.stdout == ""
