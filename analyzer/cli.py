@@ -84,6 +84,8 @@ def _opened(options: argparse.Namespace) -> Trace:
     """The trace; when following, once it is there."""
     path = Path(options.trace)
     trace = open_once_there(path) if options.follow else open_trace(path)
+    if trace is None:
+        print(f"deeplocalize-analyze: waiting for {path}, which is not there yet", file=sys.stderr)
     while trace is None:
         time.sleep(POLL_S)
         trace = open_once_there(path)

@@ -57,12 +57,14 @@ def gather_curve(iteration: NDArray[np.int64], values: Values) -> Curve:
     first = int(bucket.min() // width)
     place = bucket // width - first
     size = int(place.max()) + 1
+    with np.errstate(over="ignore"):
+        squares = kept * kept
     return Curve(
         width=width,
         first=first,
         n=np.bincount(place, minlength=size).astype(np.int64),
         total=np.bincount(place, kept, size).astype(np.float64),
-        total_squares=np.bincount(place, kept * kept, size).astype(np.float64),
+        total_squares=np.bincount(place, squares, size).astype(np.float64),
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from deeplocalize.traces.header import Header
 from deeplocalize.traces.interface import TraceReader
-from deeplocalize.traces.schema import STATISTICS, Kind
+from deeplocalize.traces.schema import NONFINITE, STATISTICS, Kind
 from deeplocalize.traces.table import Block
 
 from .certain import count_replays, without_uncertain
@@ -31,9 +31,8 @@ BASELINE_ROWS = 64
 # Iterations that a recorded one stands for at most, where a schedule leaves out the others.
 MAX_STRIDE = 6
 
-_NONFINITE_COLUMNS = ("n_nan", "n_posinf", "n_neginf")
 _COLUMNS = tuple(column.name for column in STATISTICS if column.name != "checksum")
-_FINITE_COLUMNS = tuple(name for name in _COLUMNS if name not in _NONFINITE_COLUMNS)
+_FINITE_COLUMNS = tuple(name for name in _COLUMNS if name not in NONFINITE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +130,7 @@ def evidence_of(
     A block without the columns that count non-finite elements is one that has none.
     ``last_recorded`` is that of everything before the chunk.
     """
-    is_finite = _NONFINITE_COLUMNS[0] not in block.statistics
+    is_finite = NONFINITE[0] not in block.statistics
     n_replayed, n_exact = count_replays(header, block)
     block = without_uncertain(header, block)
     stride, last = strides(block.recorded, block.statistics["n"], last_recorded)

@@ -5,23 +5,24 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from deeplocalize.traces.interface import Event, TraceReader
+from deeplocalize.traces.interface import TraceReader, end_of
+from deeplocalize.traces.schema import EventName, RunStatus
 
 from .places import Moment
 
 
 class Ending(StrEnum):
-    """How a run ended."""
+    """How a run ended, or that its trace does not say."""
 
-    COMPLETED = "completed"
-    STOPPED = "stopped"
-    EXCEPTION = "exception"
-    INTERRUPTED = "interrupted"
-    FAILED = "failed"
+    COMPLETED = RunStatus.COMPLETED.value
+    STOPPED = RunStatus.STOPPED.value
+    EXCEPTION = RunStatus.EXCEPTION.value
+    INTERRUPTED = RunStatus.INTERRUPTED.value
+    FAILED = RunStatus.FAILED.value
     NOT_RECORDED = "not_recorded"
 
 
-_NOTES = ("note", "anomaly", "limit")
+_NOTES = (EventName.NOTE, EventName.ANOMALY, EventName.LIMIT)
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,7 @@ class Run:
 def run_of(reader: TraceReader, source: str) -> Run:
     """Describe the run behind a trace."""
     header, events = reader.header, tuple(reader.events())
-    end = next((event for event in reversed(events) if event.name in ("begin", "end")), None)
-    is_ended = end is not None and end.name == "end"
+    end = end_of(events)
     return Run(
         source=source,
         framework=header.framework,
@@ -61,21 +61,16 @@ def run_of(reader: TraceReader, source: str) -> Run:
         n_layers=sum(layer.index >= 0 for layer in header.layers),
         n_iterations=reader.n_iterations,
         last=_last_moment(reader),
-        ending=_ending(end.details) if end is not None and is_ended else Ending.NOT_RECORDED,
-        ending_message=_message(end, events) if end is not None and is_ended else "",
+        ending=Ending.NOT_RECORDED if end is None else _ending(end.details),
+        ending_message="" if end is None else end.message,
         notes=tuple(event.message for event in events if event.name in _NOTES),
-        is_whole=all(event.name != "limit" for event in events),
+        is_whole=all(event.name != EventName.LIMIT for event in events),
     )
 
 
 def _ending(details: Mapping[str, Any]) -> Ending:
     status = details.get("status")
-    return Ending(status) if status in set(Ending) else Ending.COMPLETED
-
-
-def _message(end: Event, events: tuple[Event, ...]) -> str:
-    exceptions = [event.message for event in events if event.name == "exception"]
-    return end.message or (exceptions[-1] if exceptions else "")
+    return Ending(status) if status in list(Ending) else Ending.COMPLETED
 
 
 def _last_moment(reader: TraceReader) -> Moment | None:

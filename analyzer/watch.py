@@ -47,7 +47,7 @@ def baseline(header: Header, block: Block) -> Values:
     is_usable = (statistics["n"] > 0) & ~np.isnan(statistics["rms"])
     is_early = is_usable & (np.cumsum(is_usable, axis=0) <= N_BASELINE_ITERATIONS)
     scale = np.where(_is_gradient(header), loss_scale(block), 1.0)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         logs = np.where(is_early, np.log(statistics["rms"] / scale), 0.0)
         result: Values = np.exp(logs.sum(axis=0) / is_early.sum(axis=0))
     return result

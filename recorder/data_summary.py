@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplocalize.traces.header import DataSummary
-from deeplocalize.traces.schema import Kind
+from deeplocalize.traces.schema import NONFINITE, Kind
 
 from .feature_summary import FeatureSummarizer
 from .kernel import COLUMNS
@@ -82,7 +82,7 @@ class DataSummarizer:
             self._features.add(values)
 
     def _add_moments(self, rows: NDArray[np.int64]) -> None:
-        n_nonfinite = rows[:, [_COLUMN[c] for c in ("n_nan", "n_posinf", "n_neginf")]].sum(axis=1)
+        n_nonfinite = rows[:, [_COLUMN[c] for c in NONFINITE]].sum(axis=1)
         n_finite = rows[:, _COLUMN["n"]] - n_nonfinite
         self._n_nonfinite += int(n_nonfinite.sum())
         n_finite, values = n_finite[n_finite > 0], rows.view(np.float64)[n_finite > 0]

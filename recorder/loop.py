@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from deeplocalize.traces.files import create_writer
 from deeplocalize.traces.header import Header, Layer
-from deeplocalize.traces.schema import Kind
+from deeplocalize.traces.schema import Kind, RunStatus
 
 from .recorder import deeplocalize_version, now
 from .schedule import Schedule
@@ -28,7 +28,7 @@ class LoopRecorder:
 
     A context manager: leaving the ``with`` block closes the trace and notes how the loop ended.
     Should recording fail, one `RuntimeWarning` says so and the loop goes on; only a kind of tensor
-    that does not exist is refused.
+    or a status that does not exist is refused.
 
     Parameters
     ----------
@@ -148,12 +148,13 @@ class LoopRecorder:
         """Note what was measured over an epoch, validation included."""
         self._session.end_epoch(epoch, logs or {})
 
-    def close(self, status: str = "completed", message: str = "") -> None:
+    def close(self, status: str = RunStatus.COMPLETED, message: str = "") -> None:
         """Close the trace; a second call does nothing.
 
-        ``status`` is how the loop ended: completed, stopped, exception or interrupted.
+        ``status`` is how the loop ended: completed, stopped, exception or interrupted; ValueError
+        for anything else.
         """
-        self._session.close(status, message)
+        self._session.close(RunStatus(status), message)
 
     def __enter__(self) -> Self:
         return self
@@ -167,7 +168,8 @@ class LoopRecorder:
         if error is None:
             self.close()
             return
-        status = "interrupted" if isinstance(error, KeyboardInterrupt) else "exception"
+        is_interrupt = isinstance(error, KeyboardInterrupt)
+        status = RunStatus.INTERRUPTED if is_interrupt else RunStatus.EXCEPTION
         self.close(status, f"{type(error).__name__}: {error}")
 
     def _index(self, layer: str) -> int:

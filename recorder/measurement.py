@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplocalize.traces.schema import Kind
+from deeplocalize.traces.schema import NONFINITE, Kind
 
 from .kernel import COLUMNS, StepKernel
 from .schedule import Schedule
@@ -26,8 +26,8 @@ _WATCHED = (
     Kind.WEIGHT_UPDATE,
     Kind.STATE,
 )
-# Neighbouring columns: n_nan, n_posinf, n_neginf.
-_NONFINITE = slice(COLUMNS.index("n_nan"), COLUMNS.index("n_neginf") + 1)
+# Neighbouring columns.
+_NONFINITE = slice(COLUMNS.index(NONFINITE[0]), COLUMNS.index(NONFINITE[-1]) + 1)
 
 Positions = NDArray[np.intp]
 Rows = NDArray[np.int64]

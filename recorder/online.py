@@ -25,7 +25,7 @@ from deeplocalize.analyzer.rules import RULES
 from deeplocalize.analyzer.rules.view import Values
 from deeplocalize.analyzer.watch import Watch, baseline, watches
 from deeplocalize.traces.header import Header
-from deeplocalize.traces.schema import STATISTICS
+from deeplocalize.traces.schema import NONFINITE, STATISTICS
 
 from . import Recorder
 from .recording import Row, block_of
@@ -35,9 +35,7 @@ from .session import Observer
 N_CHUNK_ITERATIONS = 20
 """Rules are judged this often; a value that is not finite is looked at in the same iteration."""
 
-_NONFINITE = [
-    i for i, column in enumerate(STATISTICS) if column.name in ("n_nan", "n_posinf", "n_neginf")
-]
+_NONFINITE = [i for i, column in enumerate(STATISTICS) if column.name in NONFINITE]
 
 
 class DeepLocalize(Recorder):

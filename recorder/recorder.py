@@ -22,6 +22,7 @@ from deeplocalize.traces.errors import TraceError
 from deeplocalize.traces.files import create_writer, open_reader
 from deeplocalize.traces.header import Header, Opening
 from deeplocalize.traces.interface import TraceWriter
+from deeplocalize.traces.schema import RunStatus
 
 from .backends import OnLeft, backend_of, repeat_obstacle_of
 from .backends.first_step import from_first_step
@@ -135,7 +136,7 @@ class TrainingRecorder:
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Observe the model's steps for the length of this ``fit``."""
-        self._leave("exception", "the earlier fit was left without on_train_end")
+        self._leave(RunStatus.EXCEPTION, "the earlier fit was left without on_train_end")
         try:
             self._enter()
         except Exception as error:  # the outermost tap: a failing recorder must not stop a training
@@ -162,11 +163,12 @@ class TrainingRecorder:
     def on_train_end(self, logs: Any = None) -> None:
         """Leave the model as it was and close the trace."""
         stopped = bool(getattr(self.model, "stop_training", False))
-        self._leave("stopped" if stopped else "completed")
+        self._leave(RunStatus.STOPPED if stopped else RunStatus.COMPLETED)
 
     def on_train_exception(self, error: BaseException) -> None:
         """The same, when ``fit`` is left by an exception."""
-        status = "interrupted" if isinstance(error, KeyboardInterrupt) else "exception"
+        is_interrupt = isinstance(error, KeyboardInterrupt)
+        status = RunStatus.INTERRUPTED if is_interrupt else RunStatus.EXCEPTION
         name, summary = type(error).__name__, next(iter(str(error).strip().splitlines()), "")
         self._leave(status, f"{name}: {summary}" if summary else name)
 
@@ -189,7 +191,7 @@ class TrainingRecorder:
         except BaseException as error:
             self.on_train_exception(error)
             raise
-        self._leave("completed")
+        self._leave(RunStatus.COMPLETED)
 
     # ---- for those who inherit ---------------------------------------------------------------
 
@@ -219,7 +221,7 @@ class TrainingRecorder:
             if self._session is not session:
                 return
             if error is None:
-                self._leave("exception", "fit was left by an exception")
+                self._leave(RunStatus.EXCEPTION, "fit was left by an exception")
             else:
                 self.on_train_exception(error)
 
@@ -259,9 +261,9 @@ class TrainingRecorder:
         if isinstance(error, BaseException):
             self.on_train_exception(error)
         else:
-            self._leave("exception", "the process ended within the training")
+            self._leave(RunStatus.EXCEPTION, "the process ended within the training")
 
-    def _leave(self, status: str, message: str = "") -> None:
+    def _leave(self, status: RunStatus, message: str = "") -> None:
         self._restore()
         session, self._session = self._session, None
         if session is not None:

@@ -6,6 +6,7 @@ writer. At most two blocks wait: when the disk is slower, training waits rather 
 growing.
 """
 
+import contextlib
 import queue
 import threading
 import time
@@ -16,9 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from deeplocalize.traces.errors import TraceError, TraceFullError
 from deeplocalize.traces.header import Header, Series
 from deeplocalize.traces.interface import Event, Tensor, TraceWriter
-from deeplocalize.traces.schema import ITERATIONS, STATISTICS
+from deeplocalize.traces.schema import ITERATIONS, NONFINITE, STATISTICS, EventName
 from deeplocalize.traces.table import Block, Table
 
 from .kernel import COLUMNS
@@ -32,9 +34,7 @@ FLUSH_AFTER_S = 2.0
 
 LONGEST_WAIT_S = 60.0
 
-_N, _N_NAN, _N_POSINF, _N_NEGINF = (
-    COLUMNS.index(c) for c in ("n", "n_nan", "n_posinf", "n_neginf")
-)
+_N = COLUMNS.index("n")
 
 
 @dataclass
@@ -160,7 +160,9 @@ class Recording:
         if self._batch.n_bytes >= self._block_bytes:
             self._hand_over()
 
-    def event(self, name: str, message: str = "", details: Mapping[str, Any] | None = None) -> None:
+    def event(
+        self, name: EventName, message: str = "", details: Mapping[str, Any] | None = None
+    ) -> None:
         """Note that something happened at the current iteration."""
         event = Event(name, message, self.n_iterations - 1, self.elapsed_s, details or {})
         with self._lock:
@@ -222,6 +224,10 @@ class Recording:
         return max(early, min(self.elapsed_s / 100, LONGEST_WAIT_S))
 
     def _write_batch(self, batch: _Batch) -> None:
+        if isinstance(self._failure, TraceFullError):
+            # Small enough to fit perhaps, and worth it: how the run ended.
+            with contextlib.suppress(TraceError):
+                self._writer.append_events(batch.events)
         if self._failure is not None or batch.is_empty:
             return
         self._has_written = True
@@ -230,9 +236,7 @@ class Recording:
                 self._writer.write_header(batch.header)
                 self._n_series_written = len(batch.header.series)
             if batch.rows:
-                self._writer.append(
-                    block_of(batch.rows, batch.first_iteration, self._n_series_written)
-                )
+                self._append(batch.rows, batch.first_iteration)
             if batch.tensors:
                 self._writer.append_tensors(batch.tensors)
             if batch.events:
@@ -241,6 +245,22 @@ class Recording:
             self.is_full = self._max_bytes is not None and self._writer.n_bytes >= self._max_bytes
         except Exception as error:  # handed to the training thread, which decides
             self._failure = error
+
+    def _append(self, rows: Sequence[Row], first_iteration: int) -> None:
+        """Write rows; where not all find room, as many as do."""
+        n_kept, length = 0, len(rows)
+        while n_kept < len(rows):
+            part = rows[n_kept : n_kept + length]
+            first = first_iteration + n_kept
+            try:
+                self._writer.append(block_of(part, first, self._n_series_written))
+                self._writer.flush()
+                n_kept += len(part)
+            except TraceFullError as error:
+                length //= 2
+                if not length:
+                    kept = f"the first {first} iterations are kept, later ones are lost"
+                    raise TraceFullError(f"{error}; {kept}") from error
 
 
 def block_of(rows: Sequence[Row], first_iteration: int, n_series: int) -> Block:
@@ -258,7 +278,7 @@ def block_of(rows: Sequence[Row], first_iteration: int, n_series: int) -> Block:
         values = np.ascontiguousarray(typed[column.dtype][:, :, k])
         values[absent] = column.missing or 0
         columns[column.name] = values
-    is_nonfinite = (columns["n_nan"] + columns["n_posinf"] + columns["n_neginf"]) > 0
+    is_nonfinite = np.any([columns[name] > 0 for name in NONFINITE], axis=0)
     iteration = np.arange(first_iteration, first_iteration + len(rows))
     iterations = {
         column.name: np.array([getattr(row, column.name) for row in rows], column.numpy_dtype)

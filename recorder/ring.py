@@ -45,6 +45,10 @@ class Ring:
         lasting: bool,
     ) -> None:
         """Hold an iteration's tensors; copies of them, unless they are said to last."""
+        if _Iteration(number, series, tensors, minus).n_bytes > self._max_bytes:
+            self._iterations.clear()
+            self._n_bytes = 0
+            return
         if not lasting:
             tensors = [x.copy() for x in tensors]
             minus = [None if x is None else x.copy() for x in minus]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
+from typing import Any
 
 from deeplocalize.traces.header import Layer, Series
 
@@ -21,12 +22,12 @@ def every(n: int) -> Schedule:
     """Due in iterations 0, n, 2n, ...; ValueError for n < 1."""
     if n < 1:
         raise ValueError(f"every({n}): wanted a number of iterations, 1 or more")
-    return lambda iteration: iteration % n == 0
+    return _named(f"every({n})", lambda iteration: iteration % n == 0)
 
 
 def first(n: int) -> Schedule:
     """Due in the first n iterations."""
-    return lambda iteration: iteration < n
+    return _named(f"first({n})", lambda iteration: iteration < n)
 
 
 def powers_of_two(iteration: int) -> bool:
@@ -46,6 +47,20 @@ def described(schedule: Schedule) -> str:
     if schedule is powers_of_two:
         return "iterations 0, 1, 2, 4, 8, ..."
     return "every iteration" if schedule is always else "iterations of the user's choice"
+
+
+def name_of(schedule: Schedule | Mapping[str, Schedule] | None) -> Any:
+    """What a header calls a schedule: its name, or those of several by pattern; None for None."""
+    if schedule is None:
+        return None
+    if isinstance(schedule, Mapping):
+        return {pattern: name_of(one) for pattern, one in schedule.items()}
+    return getattr(schedule, "__name__", type(schedule).__name__)
+
+
+def _named(name: str, schedule: Schedule) -> Schedule:
+    schedule.__name__ = name
+    return schedule
 
 
 def schedule_of(

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from deeplocalize.traces.header import Header, Layer, Series, Unrecorded
 from deeplocalize.traces.interface import TraceWriter
-from deeplocalize.traces.schema import Kind
+from deeplocalize.traces.schema import EventName, Kind, RunStatus
 
 from .budget import Budget
 from .continuation import Continuation
@@ -29,7 +29,7 @@ from .opening import OpeningBatches
 from .plan import Plan, Plans
 from .recording import Recording, Row
 from .ring import DEFAULT_BYTES, Ring
-from .schedule import Schedule, described, schedule_of
+from .schedule import Schedule, always, described, name_of, schedule_of
 from .step_values import StepValues
 
 Observer = Callable[[Header, Row], None]
@@ -51,6 +51,17 @@ class Options:
     budget: float | None = None
     max_bytes: int | None = None
     exact: Schedule | None = None
+
+    def described(self) -> dict[str, Any]:
+        """What the header says of when and how much was recorded."""
+        return {
+            "statistics": name_of(self.schedule or always),
+            "tensors": name_of(self.tensors),
+            "ring_bytes": self.ring_bytes,
+            "budget": self.budget,
+            "max_bytes": self.max_bytes,
+            "exact": name_of(self.exact),
+        }
 
 
 @dataclass(frozen=True)
@@ -88,6 +99,7 @@ class Session:
     ) -> None:
         self._options = options = options or Options()
         compile_kernels()  # before the clock of a budget starts
+        header = replace(header, schedule=options.described())
         self._recording = Recording(writer, header, max_bytes=options.max_bytes)
         self._ring = Ring(options.ring_bytes) if options.ring_bytes else None
         self._budget = Budget(options.budget) if options.budget is not None else None
@@ -108,7 +120,7 @@ class Session:
         if options.exact is not None:
             self._note_exact(described(options.exact))
         self.is_open = True
-        self._recording.event("begin")
+        self._recording.event(EventName.BEGIN)
 
     # ---- what a backend calls ----------------------------------------------------------------
 
@@ -176,7 +188,9 @@ class Session:
             self.is_open = False
         self._pending = None
         with contextlib.suppress(Exception):  # the same failure again, about to be reported
-            self._recording.event("end", f"recording failed: {error}", {"status": "failed"})
+            self._recording.event(
+                EventName.END, f"recording failed: {error}", {"status": RunStatus.FAILED}
+            )
             self._recording.close()
         # Where warnings are errors, it is not to end the training.
         with contextlib.suppress(RuntimeWarning):
@@ -198,7 +212,7 @@ class Session:
         self._replay_is_refused = True
         message = f"exact=True adds nothing to this recording: {reason}"
         self._note_exact(message)
-        self._recording.event("note", message)
+        self._recording.event(EventName.NOTE, message)
         with contextlib.suppress(RuntimeWarning):  # where warnings are errors
             warnings.warn(f"deeplocalize: {message}", RuntimeWarning, stacklevel=2)
 
@@ -214,7 +228,7 @@ class Session:
         header = replace(self._recording.header, continues=str(continuation.path))
         self._recording.set_header(header)
         message = f"goes on from {continuation.path} at iteration {continuation.first_iteration}"
-        self._recording.event("note", message, {"continues": str(continuation.path)})
+        self._recording.event(EventName.NOTE, message, {"continues": str(continuation.path)})
 
     def note_updates_before(self, n_updates: int) -> None:
         """Say how many steps the optimizer has taken before this training."""
@@ -233,14 +247,14 @@ class Session:
         try:
             numbers = {name: _number(value) for name, value in logs.items()}
             self._recording.event(
-                "epoch", f"epoch {epoch} ended", {"epoch": epoch, "logs": numbers}
+                EventName.EPOCH, f"epoch {epoch} ended", {"epoch": epoch, "logs": numbers}
             )
             self._plans.update_data_summary()
             self._summarizes_data = False  # further epochs show the same data again
         except Exception as error:  # the outermost tap
             self.failed(error)
 
-    def close(self, status: str, message: str = "") -> None:
+    def close(self, status: RunStatus, message: str = "") -> None:
         """End the trace, saying how the run ended; a second call does nothing."""
         with self._lock:
             if not self.is_open:
@@ -249,7 +263,7 @@ class Session:
         try:
             self._record()
             self._plans.update_data_summary()
-            self._recording.event("end", message, {"status": status})
+            self._recording.event(EventName.END, message, {"status": status})
             self._recording.close()
         except Exception as error:  # the outermost tap
             self.is_open = True
@@ -261,7 +275,7 @@ class Session:
         if self._recording.is_full:
             self._is_full = True
             message = f"the trace reached {self._options.max_bytes} bytes: no more is recorded"
-            self._recording.event("limit", message, {"max_bytes": self._options.max_bytes})
+            self._recording.event(EventName.LIMIT, message, {"max_bytes": self._options.max_bytes})
             return None
         iteration = self._recording.n_iterations
         measured, rows = plan.measurement.measure(
@@ -368,7 +382,7 @@ class Session:
     def _end_opening(self, opening: OpeningBatches) -> None:
         self._opening = None
         if opening.note:
-            self._recording.event("note", opening.note)
+            self._recording.event(EventName.NOTE, opening.note)
 
     def _respond(self, iteration: int, loss: float, breaks: bool) -> None:
         """Write out the ring where something is not finite for the first time, or is triggered."""
@@ -391,7 +405,7 @@ class Session:
             f"{why} at iteration {last}; tensors of iterations {first} to {last} are kept in full"
         )
         if tensors:
-            self._recording.event("anomaly", message, {"first_iteration": first})
+            self._recording.event(EventName.ANOMALY, message, {"first_iteration": first})
 
     def _note_exact(self, text: str) -> None:
         header = self._recording.header

@@ -7,7 +7,9 @@ from .convert import convert
 from .errors import (
     TraceError,
     TraceExistsError,
+    TraceFieldError,
     TraceFormatError,
+    TraceFullError,
     TraceLookupError,
     TraceNotFoundError,
     TraceReadError,
@@ -17,7 +19,16 @@ from .errors import (
 from .files import create_writer, open_reader
 from .header import DataSummary, FeatureSummary, Header, Layer, Opening, Series, Unrecorded
 from .interface import Event, Tensor, TensorEntry, TraceReader, TraceWriter
-from .schema import FORMAT_VERSION, ITERATIONS, STATISTICS, Column, Kind, Phase
+from .schema import (
+    FORMAT_VERSION,
+    ITERATIONS,
+    STATISTICS,
+    Column,
+    EventName,
+    Kind,
+    Phase,
+    RunStatus,
+)
 from .table import Block, Table, concatenate, empty_block, empty_table
 from .trace import Trace, open_trace
 
@@ -29,12 +40,14 @@ __all__ = [
     "Column",
     "DataSummary",
     "Event",
+    "EventName",
     "FeatureSummary",
     "Header",
     "Kind",
     "Layer",
     "Opening",
     "Phase",
+    "RunStatus",
     "Series",
     "Table",
     "Tensor",
@@ -42,7 +55,9 @@ __all__ = [
     "Trace",
     "TraceError",
     "TraceExistsError",
+    "TraceFieldError",
     "TraceFormatError",
+    "TraceFullError",
     "TraceLookupError",
     "TraceNotFoundError",
     "TraceReadError",

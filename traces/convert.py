@@ -2,15 +2,17 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+import uuid
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from .errors import TraceError, TraceExistsError
-from .files import create_writer, open_reader, remove_trace
+from .errors import TraceError, TraceExistsError, TraceFormatError
+from .files import create_writer, open_reader, remove_trace, replace_trace
 from .interface import Tensor, TraceReader, TraceWriter
 
 CHUNK_ITERATIONS = 1024
+GROUP_BYTES = 1 << 24
 
 
 def convert(source: str | Path, target: str | Path, overwrite: bool = False) -> None:
@@ -24,32 +26,57 @@ def convert(source: str | Path, target: str | Path, overwrite: bool = False) -> 
     TraceExistsError
         The target exists, or is the source itself.
     TraceError
-        The source cannot be read or the target cannot be written; no partial target is left.
+        The source cannot be read or the target cannot be written. What stood under the target's
+        name is still there.
     """
+    target = Path(target)
     reader = open_reader(source)
     try:
-        if Path(target).exists() and Path(target).samefile(source):
+        if target.exists() and target.samefile(source):
             raise TraceExistsError(f"{target}: a trace cannot be converted onto itself")
-        writer = create_writer(target, overwrite)
+        create_writer(target, overwrite).close()  # refuses what may not be written there
+        prepared = target.with_name(f".{target.stem}.{uuid.uuid4().hex[:12]}{target.suffix}")
+        writer = create_writer(prepared)
         try:
-            _copy(reader, writer)
+            _copy(reader, writer, str(source))
             writer.close()
-        except TraceError:
+            replace_trace(prepared, target)
+        except BaseException:
             with suppress(TraceError):
                 writer.close()
-            remove_trace(target)
+            remove_trace(prepared)
             raise
     finally:
         reader.close()
 
 
-def _copy(reader: TraceReader, writer: TraceWriter) -> None:
+def _copy(reader: TraceReader, writer: TraceWriter, source: str) -> None:
     writer.write_header(reader.header)
+    last = -1
     for start in range(0, reader.n_iterations, CHUNK_ITERATIONS):
-        writer.append(reader.read(start, start + CHUNK_ITERATIONS))
-    for entry in reader.tensor_entries():
-        writer.append_tensors([Tensor(entry.iteration, entry.series, reader.read_tensor(entry))])
+        block = reader.read(start, start + CHUNK_ITERATIONS)
+        if block.iterations["iteration"][0] <= last:
+            raise TraceFormatError(f"{source}: damaged: the iterations do not increase")
+        last = int(block.iterations["iteration"][-1])
+        writer.append(block)
+    for tensors in _in_groups(reader):
+        writer.append_tensors(tensors)
     writer.append_events(reader.events())
+
+
+def _in_groups(reader: TraceReader) -> Iterator[list[Tensor]]:
+    """All full tensors, so many at a time as take `GROUP_BYTES`."""
+    group: list[Tensor] = []
+    n_bytes = 0
+    for entry in reader.tensor_entries():
+        values = reader.read_tensor(entry)
+        group.append(Tensor(entry.iteration, entry.series, values))
+        n_bytes += values.nbytes
+        if n_bytes >= GROUP_BYTES:
+            yield group
+            group, n_bytes = [], 0
+    if group:
+        yield group
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from .header import Header, Layer
-from .interface import TraceReader
+from .interface import TraceReader, end_of
+from .plots.extremes import CHUNK_ITERATIONS, Extremes
 
 MAX_LAYERS = 30
 
@@ -37,33 +38,34 @@ def trace_html(path: Path, reader: TraceReader) -> str:
 
 def ending_of(reader: TraceReader) -> str:
     """How the run ended, in a word or a sentence."""
-    for event in reversed(reader.events()):
-        if event.name == "begin":
-            break
-        if event.name == "end":
-            status = str(event.details.get("status", "ended"))
-            return f"{status}: {event.message}" if event.message else status
-    return "none recorded: killed, or still going on"
+    end = end_of(reader.events())
+    if end is None:
+        return "none recorded: killed, or still going on"
+    status = str(end.details.get("status", "ended"))
+    return f"{status}: {end.message}" if end.message else status
 
 
 def _sparkline(reader: TraceReader) -> str:
     """The loss as a small picture; a red dot is the first one that is not finite."""
-    table = reader.iterations()
-    loss = table["loss"]
-    finite = np.isfinite(loss)
-    if finite.sum() < 2:
+    n = reader.n_iterations
+    width = max(1, -(-n // _SPARK_POINTS))
+    extremes = Extremes(0, width, -(-n // width))
+    for start in range(0, n, CHUNK_ITERATIONS):
+        loss = reader.iterations(start, start + CHUNK_ITERATIONS)["loss"]
+        extremes.add(np.arange(start, start + len(loss)), loss)
+    _, loss, _ = extremes.values()
+    shown = np.flatnonzero(np.isfinite(loss))
+    if len(shown) < 2:
         return ""
-    step = max(1, len(loss) // _SPARK_POINTS)
-    shown = np.flatnonzero(finite)[::step]
-    low, high = float(loss[finite].min()), float(loss[finite].max())
-    x = shown / max(len(loss) - 1, 1) * _SPARK_WIDTH
+    low, high = float(loss[shown].min()), float(loss[shown].max())
+    x = shown / (len(loss) - 1) * _SPARK_WIDTH
     # Halved first: the difference of two large losses would overflow.
     span = (high / 2 - low / 2) or 1.0
     y = _SPARK_HEIGHT - (loss[shown] / 2 - low / 2) / span * (_SPARK_HEIGHT - 6) - 3
     points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
     dot = ""
-    if not finite.all():
-        at = int(np.argmin(finite)) / max(len(loss) - 1, 1) * _SPARK_WIDTH
+    if extremes.is_broken.any():
+        at = int(np.argmax(extremes.is_broken)) / (len(loss) - 1) * _SPARK_WIDTH
         dot = f"<circle cx='{at:.1f}' cy='6' r='4' fill='#e5344a'/>"
     label = f"loss, from {loss[shown[0]]:.4g} to {loss[shown[-1]]:.4g}"
     return (

@@ -9,6 +9,7 @@ from .errors import (
     TraceFormatError,
     TraceNotFoundError,
     TraceReadError,
+    TraceWriteError,
 )
 from .hdf5_reader import Hdf5Reader
 from .hdf5_writer import Hdf5Writer
@@ -102,6 +103,23 @@ def remove_trace(path: str | Path) -> None:
         shutil.rmtree(path)
     elif path.is_file() and hdf5.is_trace(path):
         path.unlink()
+
+
+def replace_trace(prepared: Path, path: Path) -> None:
+    """Let a trace stand under another name, in the place of what is there.
+
+    Raises
+    ------
+    TraceWriteError
+        The system refuses.
+    """
+    try:
+        if prepared.is_dir():
+            parquet.move(prepared, path)
+        else:
+            prepared.replace(path)
+    except OSError as error:
+        raise TraceWriteError(f"{path}: cannot be written: {error.strerror}") from error
 
 
 def _exists(path: Path) -> bool:

@@ -39,16 +39,15 @@ This release writes version {version} and reads 1 to {version}. A newer version 
 One JSON object with `crc32`, the CRC-32 (8 hexadecimal digits) of everything in the line after
 `"crc32": "........", `, then `format_version`, and the fields of `deeplocalize.traces.Header`:
 the model with its `layers` in the order of the forward pass, loss, optimizer, metrics, versions,
-the schedule, `data` (what inputs and targets looked like, and their features one by one),
-`unrecorded` (what was left out, and why), `opening` (null, or how much of the first epoch is kept
-in full so that it can be trained on again, and what stands in the way of that), and `series`. A
-series is one tensor followed over the
-iterations: its `kind`, its `layer` (an index into `layers`, or null), the `call` of a shared
-layer, the `tensor`'s name, and its `position` in the execution order of one iteration. Where it
-is `replayed`, its values come from replays of the step in some iterations, and the series of kind
-`replay_error` in these iterations say whether the replay was the step bit by bit. Series may be
-added during a run, at the end; the last header counts. NaN and infinities are written as `NaN`,
-`Infinity`, `-Infinity`.
+the `schedule` (what was recorded when), `data` (what inputs and targets looked like, and their
+features one by one), `unrecorded` (what was left out, and why), `opening` (null, or how much of the
+first epoch is kept in full so that it can be trained on again, and what stands in the way of that),
+and `series`. A series is one tensor followed over the iterations: its `kind`, its `layer` (an index
+into `layers`, or null), the `call` of a shared layer, the `tensor`'s name, and its `position` in
+the execution order of one iteration. Where it is `replayed`, its values come from replays of the
+step in some iterations, and the series of kind `replay_error` in these iterations say whether the
+replay was the step bit by bit. Series may be added during a run, at the end; the last header
+counts. NaN and infinities are written as `NaN`, `Infinity`, `-Infinity`.
 
 ### Kinds
 
@@ -72,7 +71,7 @@ root are `format` = `{format_name}` and `format_version`.
 - `statistics/*` have the shape (recorded iterations, series); `statistics/recorded` tells the
   iteration of each row. Counts are compressed (shuffle, gzip 1), and chunks that are missing
   throughout are left out; floating-point columns and checksums lie there as they are, in chunks
-  of 64 KiB.
+  of 16 KiB.
 - `committed` counts what is complete: {counts}, and a CRC-32 of these numbers. It is written and
   flushed after everything that it counts; whatever lies behind its counts is no part of the
   trace.
@@ -83,7 +82,7 @@ root are `format` = `{format_name}` and `format_version`.
   in each column ({block_columns}), then a CRC-32 of the row itself.
 
 A file whose process was killed stays marked as being written. `open_trace` does not mind; for
-other tools `deeplocalize.traces.hdf5.repair` clears the mark.
+other tools `open_trace(path, repair=True)` clears the mark.
 
 ## Parquet
 

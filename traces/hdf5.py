@@ -28,9 +28,9 @@ RECORDED = Column("recorded", "int64", "steps", "iteration of each row of the st
 
 # HDF5 1.10 introduced SWMR; a later upper bound would shut out older tools.
 LIBRARY_VERSIONS = ("v110", "v110")
-# A flush rewrites the last chunk of every column: larger ones read faster, smaller ones cost less
-# there. Tables of a single axis take a quarter of it, so that short traces stay small.
-_CHUNK_BYTES = 1 << 16
+# Chunks are the least that a column takes, so that short traces are small; a quarter of it where
+# a table has a single axis. Larger ones gain nothing in reading or writing, smaller ones cost both.
+_CHUNK_BYTES = 1 << 14
 # Disk space kept free for what HDF5 writes when it closes a file.
 MARGIN_BYTES = 1 << 18
 

@@ -10,14 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .blocks import BlockIndex, crc
+from .document import Count, from_document
 from .errors import DAMAGE, TraceFormatError, TraceReadError, TraceVersionError
 from .hdf5 import COUNTS, DATASETS, JOURNALS, RECORDED, has_format, open_file, reason
 from .header import Header, check_version, header_from_document
 from .interface import Event, TensorEntry
 from .schema import ITERATIONS, STATISTICS, Column
 from .seal import unseal
-from .table import Block, Table, selected
-from .tensors import n_bytes, tensor_from_bytes
+from .table import Block, Table, check_order, selected
+from .tensors import check_series, n_bytes, tensor_from_bytes
 
 _T = TypeVar("_T")
 
@@ -62,7 +63,7 @@ class Hdf5Reader:
     def tensor_entries(self) -> Sequence[TensorEntry]:
         """Every full tensor in the trace, in the order of writing."""
         contents = self._opened
-        return self._attempt(lambda: [_entry(line) for line in contents.lines("tensor_index")])
+        return self._attempt(contents.tensor_entries)
 
     def read_tensor(self, entry: TensorEntry) -> NDArray[Any]:
         """The values of one full tensor."""
@@ -73,7 +74,9 @@ class Hdf5Reader:
         """Every event, in the order of writing."""
         contents, source = self._opened, str(self._path)
         return self._attempt(
-            lambda: [Event.from_document(line, source) for line in contents.lines("events")]
+            lambda: [
+                from_document(Event, line, f"{source}: event") for line in contents.lines("events")
+            ]
         )
 
     def refresh(self) -> None:
@@ -130,6 +133,7 @@ class _Contents:
         blocks = self.blocks.covering(start, stop)
         first, _ = self.blocks.rows_of("iterations/iteration", blocks)
         columns = {c.name: self._column(f"iterations/{c.name}", c, blocks) for c in ITERATIONS}
+        check_order(columns["iteration"], columns["iteration"][:0], str(self.path))
         return Table(ITERATIONS, columns).rows(start - first, stop - first)
 
     def read(self, start: int, stop: int, chosen: Sequence[Column]) -> Block:
@@ -138,8 +142,21 @@ class _Contents:
         recorded = self._column("statistics/recorded", RECORDED, blocks)
         columns = {c.name: self._column(f"statistics/{c.name}", c, blocks) for c in chosen}
         first, last = np.searchsorted(recorded, _range_of(iterations["iteration"]))
+        check_order(iterations["iteration"], recorded[first:last], str(self.path))
         statistics = Table(STATISTICS, columns).rows(first, last)
         return Block(iterations, recorded[first:last], statistics)
+
+    def tensor_entries(self) -> list[TensorEntry]:
+        source, entries = f"{self.path}: tensor_index", []
+        for document in self.lines("tensor_index"):
+            line = from_document(_IndexLine, document, source)
+            check_series(line.series, len(self.header.series), source)
+            n_bytes(line.dtype, line.shape, source)
+            location = (line.offset, line.data_crc32)
+            entries.append(
+                TensorEntry(line.iteration, line.series, line.dtype, line.shape, location)
+            )
+        return entries
 
     def tensor(self, entry: TensorEntry) -> NDArray[Any]:
         offset, checksum = entry.location
@@ -218,14 +235,16 @@ def _check_sizes(
         raise TraceFormatError(f"{path}: truncated, or its counts are damaged")
 
 
-def _entry(document: dict[str, Any]) -> TensorEntry:
-    return TensorEntry(
-        iteration=document["iteration"],
-        series=document["series"],
-        dtype=document["dtype"],
-        shape=tuple(document["shape"]),
-        location=(document["offset"], document["data_crc32"]),
-    )
+@dataclass(frozen=True)
+class _IndexLine:
+    """A line of the journal ``tensor_index``."""
+
+    iteration: Count
+    series: Count
+    dtype: str
+    shape: tuple[Count, ...]
+    offset: Count
+    data_crc32: Count
 
 
 def _range_of(numbers: NDArray[np.int64]) -> tuple[int, int]:

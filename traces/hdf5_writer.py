@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .blocks import columns_of, crc, index_row, with_checksum
-from .errors import TraceError, TraceWriteError
+from .errors import TraceError, TraceWriteError, refusal, write_error
 from .hdf5 import (
     COUNTS,
     DATASETS,
@@ -68,6 +68,9 @@ class Hdf5Writer:
             if not self._is_published:
                 self._reserve(len(DATASETS) * _METADATA_BYTES)
                 self._datasets = create_datasets(self._file, len(header.series))
+                # A trace is not to appear where not even one iteration finds room.
+                columns = self._datasets.values()
+                self._reserve(sum(_chunk_bytes(c, 0, (1, *c.shape[1:])) for c in columns))
                 self._file.swmr_mode = True
             self._n_series = len(header.series)
             self._extend("header", seal(header.to_json()) + b"\n")
@@ -83,6 +86,7 @@ class Hdf5Writer:
         if not len(block.iterations):
             return
         with self._writing():
+            self._reserve_columns(block)
             for name, values in columns_of(block).items():
                 table = "iterations" if name.startswith("iterations/") else "recorded"
                 self._write(name, self._counts[table], values)
@@ -152,8 +156,7 @@ class Hdf5Writer:
 
     def _write(self, name: str, start: int, values: NDArray[Any]) -> None:
         """Write rows from ``start`` on, growing the dataset as needed."""
-        dataset, missing = self._datasets[name], DATASETS[name].missing or 0
-        is_missing = bool((values == missing).all())
+        dataset, is_missing = self._datasets[name], _is_missing(name, values)
         self._reserve(0 if is_missing else _chunk_bytes(dataset, start, values.shape))
         old_shape = dataset.shape
         shape = tuple(map(max, old_shape, (start + len(values), *values.shape[1:])))
@@ -163,12 +166,28 @@ class Hdf5Writer:
         if not is_missing:
             dataset[(slice(start, start + len(values)), *map(slice, values.shape[1:]))] = values
 
+    def _reserve_columns(self, block: Block) -> None:
+        """Take all the room that a block needs, so that it is written whole or not at all."""
+        n_bytes = 0
+        for name, values in columns_of(block).items():
+            table = "iterations" if name.startswith("iterations/") else "recorded"
+            if not _is_missing(name, values):
+                n_bytes += _chunk_bytes(self._datasets[name], self._counts[table], values.shape)
+            n_bytes += _METADATA_BYTES
+        unflushed = self._unflushed_size
+        self._reserve(n_bytes)
+        self._unflushed_size = unflushed
+
     def _reserve(self, n_bytes: int) -> None:
         """Make sure that there is room for that much more, unless it is known already."""
         self._unflushed_size += n_bytes + _METADATA_BYTES
         size = self._unflushed_size + MARGIN_BYTES
         if size > self._reserved_size:
-            reserve(self._file, self._flushed_size, size + MARGIN_BYTES)
+            try:
+                reserve(self._file, self._flushed_size, size + MARGIN_BYTES)
+            except OSError as error:
+                # Nothing was written yet: whatever is smaller may still be.
+                raise write_error(self._refusal(error), error) from error
             self._reserved_size = size + MARGIN_BYTES
 
     def _check_header(self) -> None:
@@ -188,7 +207,14 @@ class Hdf5Writer:
             raise
         except (OSError, RuntimeError, ValueError, KeyError) as error:
             self._has_failed = True
-            raise TraceWriteError(f"{self._path}: cannot be written: {reason(error)}") from error
+            raise TraceWriteError(self._refusal(error)) from error
+
+    def _refusal(self, error: BaseException) -> str:
+        return refusal(self._path, reason(error), self._is_published)
+
+
+def _is_missing(name: str, values: NDArray[Any]) -> bool:
+    return bool((values == (DATASETS[name].missing or 0)).all())
 
 
 def _chunk_bytes(dataset: Any, start: int, shape: tuple[int, ...]) -> int:

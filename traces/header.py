@@ -4,14 +4,16 @@ The header is one JSON document. It is written when the first iteration is recor
 written again (more series seen, data summary complete); the last one counts.
 """
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any
 
-from .errors import TraceFormatError, TraceVersionError
+from .document import AtLeast, Count, from_document
+from .errors import TraceFieldError, TraceFormatError, TraceVersionError
 from .schema import FORMAT_VERSION, Kind
 from .seal import to_json
+
+Shape = tuple[Count | None, ...]
 
 
 @dataclass(frozen=True)
@@ -23,18 +25,18 @@ class Layer:
     call in the forward pass. ``path`` is unique.
     """
 
-    index: int
+    index: Annotated[int, AtLeast(-1)]
     name: str
     path: str
     class_name: str
-    order: int
+    order: Count
     activation: str | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
-    input_shapes: tuple[tuple[int | None, ...], ...] = ()
-    output_shapes: tuple[tuple[int | None, ...], ...] = ()
+    input_shapes: tuple[Shape, ...] = ()
+    output_shapes: tuple[Shape, ...] = ()
     dtype: str = "float32"
     trainable: bool = True
-    n_parameters: int = 0
+    n_parameters: Count = 0
     inbound: tuple[str, ...] = ()
 
 
@@ -51,11 +53,11 @@ class Series:
     """
 
     kind: Kind
-    position: int
-    layer: int | None = None
-    call: int = 0
+    position: Count
+    layer: Count | None = None
+    call: Count = 0
     tensor: str = ""
-    shape: tuple[int | None, ...] = ()
+    shape: Shape = ()
     dtype: str = "float32"
     replayed: bool = False
 
@@ -70,12 +72,12 @@ class FeatureSummary:
     ``mean_variance`` is that of the columns around their own means.
     """
 
-    n: int
-    n_rows: int
-    n_constant: int = 0
-    constant: tuple[int, ...] = ()
+    n: Count
+    n_rows: Count
+    n_constant: Count = 0
+    constant: tuple[Count, ...] = ()
     mean_variance: float | None = None
-    largest: int | None = None
+    largest: Count | None = None
     median_rms: float | None = None
     largest_rms: float | None = None
 
@@ -91,18 +93,18 @@ class DataSummary:
 
     role: Kind
     name: str
-    shape: tuple[int | None, ...]
+    shape: Shape
     dtype: str
-    n_samples: int = 0
+    n_samples: Count = 0
     min: float | None = None
     max: float | None = None
     mean: float | None = None
     std: float | None = None
-    n_nonfinite: int = 0
+    n_nonfinite: Count = 0
     is_integer_valued: bool | None = None
     is_one_hot: bool | None = None
-    n_distinct: int | None = None
-    class_counts: Mapping[str, int] = field(default_factory=dict)
+    n_distinct: Count | None = None
+    class_counts: Mapping[str, Count] = field(default_factory=dict)
     features: FeatureSummary | None = None
 
 
@@ -111,7 +113,7 @@ class Unrecorded:
     """A tensor that exists in the step but not in the trace, and why."""
 
     kind: Kind
-    layer: int | None
+    layer: Count | None
     reason: str
 
 
@@ -124,8 +126,8 @@ class Opening:
     state. ``obstacle`` says why the training cannot be repeated all the same; empty if it can.
     """
 
-    max_batches: int
-    max_bytes: int
+    max_batches: Count
+    max_bytes: Count
     obstacle: str = ""
 
 
@@ -149,8 +151,8 @@ class Header:
     loss: Any = None
     optimizer: Mapping[str, Any] | None = None
     metrics: tuple[str, ...] = ()
-    n_epochs: int | None = None
-    steps_per_epoch: int | None = None
+    n_epochs: Count | None = None
+    steps_per_epoch: Count | None = None
     seed: int | None = None
     schedule: Mapping[str, Any] = field(default_factory=dict)
     continues: str | None = None
@@ -179,15 +181,6 @@ class Header:
         return to_json({"format_version": FORMAT_VERSION, **vars(self)})
 
 
-def header_from_json(text: str, source: str) -> Header:
-    """Read what `Header.to_json` wrote; raises as `header_from_document` does."""
-    try:
-        document = json.loads(text)
-    except ValueError as error:
-        raise TraceFormatError(f"{source}: no trace header, not even JSON ({error})") from error
-    return header_from_document(document, source)
-
-
 def header_from_document(document: Mapping[str, Any], source: str) -> Header:
     """Build a header from its parsed JSON.
 
@@ -197,6 +190,8 @@ def header_from_document(document: Mapping[str, Any], source: str) -> Header:
     ------
     TraceVersionError
         The format version is newer than this release reads.
+    TraceFieldError
+        A field is missing or of another type.
     TraceFormatError
         Not a header, or a damaged one.
     """
@@ -204,23 +199,14 @@ def header_from_document(document: Mapping[str, Any], source: str) -> Header:
         check_version(document["format_version"], source)
     except (TypeError, KeyError) as error:
         raise TraceFormatError(f"{source}: not a trace header, it has no version") from error
-    try:
-        values = _known(Header, document)
-        values["layers"] = tuple(Layer(**_known(Layer, row)) for row in document.get("layers", ()))
-        values["series"] = tuple(_series(row) for row in document.get("series", ()))
-        values["data"] = tuple(_data(row) for row in document.get("data", ()))
-        values["unrecorded"] = tuple(
-            Unrecorded(**{**_known(Unrecorded, row), "kind": Kind(row["kind"])})
-            for row in document.get("unrecorded", ())
+    header = from_document(Header, document, f"{source}: header")
+    n_layers = len(header.layers)
+    named = {one.layer for one in header.series} | {one.layer for one in header.unrecorded}
+    unknown = sorted(layer for layer in named if layer is not None and layer >= n_layers)
+    if unknown:
+        raise TraceFieldError(
+            f"{source}: header: series of layer {unknown[0]}, but there are {n_layers} layers"
         )
-        if values.get("opening") is not None:
-            values["opening"] = Opening(**_known(Opening, document["opening"]))
-        header = Header(**values)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise TraceFormatError(f"{source}: the trace header is damaged ({error})") from error
-    for series in header.series:
-        if series.layer is not None and not 0 <= series.layer < len(header.layers):
-            raise TraceFormatError(f"{source}: a series names layer {series.layer}, unknown")
     return header
 
 
@@ -234,30 +220,10 @@ def check_version(version: object, source: str) -> None:
     TraceFormatError
         It is no version at all.
     """
-    if not isinstance(version, int) or version < 1:
+    if isinstance(version, bool) or not isinstance(version, int) or version < 1:
         raise TraceFormatError(f"{source}: impossible format version {version!r}")
     if version > FORMAT_VERSION:
         raise TraceVersionError(
             f"{source}: format version {version}, this release reads 1 to {FORMAT_VERSION}; "
             "upgrade deeplocalize"
         )
-
-
-def _series(row: Mapping[str, Any]) -> Series:
-    return Series(**{**_known(Series, row), "kind": Kind(row["kind"])})
-
-
-def _data(row: Mapping[str, Any]) -> DataSummary:
-    features = row.get("features")
-    told = FeatureSummary(**_known(FeatureSummary, features)) if features else None
-    return DataSummary(**{**_known(DataSummary, row), "role": Kind(row["role"]), "features": told})
-
-
-def _known(cls: type, row: Mapping[str, Any]) -> dict[str, Any]:
-    """The entries of a JSON object that are fields of the dataclass, lists made tuples."""
-    names = {f.name for f in fields(cls)}
-    return {key: _tuples(value) for key, value in row.items() if key in names}
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(_tuples(v) for v in value) if isinstance(value, list) else value

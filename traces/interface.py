@@ -5,38 +5,35 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 from numpy.typing import NDArray
 
-from .errors import TraceFormatError
+from .document import AtLeast
 from .header import Header
+from .schema import EventName
 from .table import Block, Table
 
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened: begin, epoch, note, anomaly, limit or end."""
+    """Something that happened; names are those of `EventName`, in later releases also others."""
 
     name: str
     message: str = ""
-    iteration: int = -1
+    iteration: Annotated[int, AtLeast(-1)] = -1
     time_s: float = 0.0
     details: Mapping[str, Any] = field(default_factory=dict)
 
-    @staticmethod
-    def from_document(document: Mapping[str, Any], source: str) -> "Event":
-        """The event whose fields a JSON object holds; TraceFormatError if it does not."""
-        try:
-            return Event(
-                name=str(document["name"]),
-                message=str(document["message"]),
-                iteration=int(document["iteration"]),
-                time_s=float(document["time_s"]),
-                details=dict(document["details"]),
-            )
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise TraceFormatError(f"{source}: not an event: {document}") from error
+
+def end_of(events: Sequence[Event]) -> Event | None:
+    """The event with which the last run in the trace ended; None if none is recorded."""
+    for event in reversed(events):
+        if event.name == EventName.END:
+            return event
+        if event.name == EventName.BEGIN:
+            break
+    return None
 
 
 @dataclass(frozen=True)
@@ -62,9 +59,10 @@ class TensorEntry:
 class TraceWriter(Protocol):
     """Appends to a new trace. Everything before the last `flush` survives a killed process.
 
-    Every method raises `TraceWriteError` when the storage refuses (disk full, ...), and again
-    whenever it is called after that; what was flushed before stays readable. ValueError means
-    wrong use: no header yet, a closed writer, a block that cannot follow the last one.
+    Every method raises `TraceWriteError` when the storage refuses, and again whenever it is called
+    after that; what was flushed before stays readable. Only after a `TraceFullError` something
+    smaller may be tried. ValueError means wrong use: no header yet, a closed writer, a block that
+    cannot follow the last one.
     """
 
     @property

@@ -30,7 +30,15 @@ def to_long(block: Block) -> dict[str, Any]:
 
 
 def fill(statistics: Table, recorded: NDArray[np.int64], long: dict[str, Any]) -> None:
-    """Put statistics in long form where they belong; rows of other iterations are left out."""
+    """Put statistics in long form where they belong; rows of other iterations are left out.
+
+    Raises
+    ------
+    LookupError
+        A series that the statistics have no place for.
+    """
+    if (long["series"] < 0).any():
+        raise LookupError("a negative series")
     rows = np.searchsorted(recorded, long["iteration"])
     is_inside = np.append(recorded, -1)[rows] == long["iteration"]
     place = rows[is_inside], long["series"][is_inside]

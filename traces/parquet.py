@@ -8,6 +8,7 @@ parses nothing but what was written.
 
 import json
 import re
+import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +62,15 @@ def is_trace(path: Path) -> bool:
     except (OSError, ValueError, TypeError):
         return False
     return is_headed and all(map(_is_ours, files))
+
+
+def move(prepared: Path, path: Path) -> None:
+    """Rename a directory, in the place of an older trace if there is one; OSError as it comes."""
+    older = prepared.with_name(f"{prepared.name}.older")
+    if path.exists():
+        path.rename(older)
+    prepared.rename(path)
+    shutil.rmtree(older, ignore_errors=True)
 
 
 def _is_ours(file: Path) -> bool:

@@ -14,14 +14,15 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from . import longform
+from .document import from_document
 from .errors import DAMAGE, TraceError, TraceFormatError, TraceReadError
 from .header import Header, header_from_document
 from .interface import Event, TensorEntry
 from .parquet import ARROW_TYPES, COLUMNS, HEADER, PART_NAME, Part
 from .schema import EVENTS, ITERATIONS, STATISTICS, TABLES, TENSORS, Column
 from .seal import unseal
-from .table import Block, Table, concatenate, empty_table, missing, selected
-from .tensors import n_bytes, tensor_from_bytes
+from .table import Block, Table, check_order, concatenate, empty_table, missing, selected
+from .tensors import check_series, n_bytes, tensor_from_bytes
 
 
 class ParquetReader:
@@ -46,7 +47,9 @@ class ParquetReader:
     def iterations(self, start: int = 0, stop: int | None = None) -> Table:
         """Rows ``start`` to ``stop`` of the iterations table."""
         start, stop, _ = slice(start, stop).indices(self.n_iterations)
-        return self._iterations(start, stop)[0]
+        iterations, _ = self._iterations(start, stop)
+        check_order(iterations["iteration"], iterations["iteration"][:0], str(self._path))
+        return iterations
 
     def read(
         self, start: int = 0, stop: int | None = None, columns: Sequence[str] | None = None
@@ -56,6 +59,7 @@ class ParquetReader:
         start, stop, _ = slice(start, stop).indices(self.n_iterations)
         iterations, is_recorded = self._iterations(start, stop)
         recorded = iterations["iteration"][is_recorded]
+        check_order(iterations["iteration"], recorded, str(self._path))
         shape = (len(recorded), len(self._header.series))
         statistics = Table(STATISTICS, {c.name: missing(c, shape) for c in chosen})
         for part in _covering(self._parts["statistics"], start, stop):
@@ -78,6 +82,7 @@ class ParquetReader:
                         shape=tuple(json.loads(columns["shape"][row])),
                         location=(part.start + row,),
                     )
+                    check_series(entry.series, len(self._header.series), str(part.path))
                     n_bytes(entry.dtype, entry.shape, str(part.path))
                     entries.append(entry)
         return entries
@@ -98,10 +103,10 @@ class ParquetReader:
                 columns = self._columns("events", part, EVENTS)
                 for values in zip(*columns.values(), strict=True):
                     document = {
-                        column.name: json.loads(value) if column.dtype == "json" else value
+                        column.name: json.loads(value) if column.dtype == "json" else value.item()
                         for column, value in zip(EVENTS, values, strict=True)
                     }
-                    events.append(Event.from_document(document, str(part.path)))
+                    events.append(from_document(Event, document, f"{part.path}: event"))
         return events
 
     def refresh(self) -> None:

@@ -19,10 +19,10 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from . import longform
-from .errors import TraceWriteError
+from .errors import TraceFullError, TraceWriteError, refusal, write_error
 from .header import Header
 from .interface import Event, Tensor
-from .parquet import HEADER, SCHEMAS
+from .parquet import HEADER, SCHEMAS, move
 from .schema import EVENTS, ITERATIONS, TABLES
 from .seal import seal, to_json
 from .table import Block, check_block
@@ -71,8 +71,13 @@ class ParquetWriter:
             return
         with self._writing():
             n_rows = len(block.iterations)
-            self._write_part("statistics", longform.to_long(block), n_rows)
-            self._write_part("iterations", _flagged_iterations(block), n_rows)
+            part = self._write_part("statistics", longform.to_long(block), n_rows)
+            try:
+                self._write_part("iterations", _flagged_iterations(block), n_rows)
+            except OSError:
+                part.unlink()
+                self._n_rows["statistics"] -= n_rows
+                raise
             self._last_iteration = int(block.iterations["iteration"][-1])
 
     def append_tensors(self, tensors: Sequence[Tensor]) -> None:
@@ -103,15 +108,11 @@ class ParquetWriter:
 
     def _publish(self) -> None:
         """Let the directory appear, in the place of an older trace if there is one."""
-        older = self._temporary.with_name(f"{self._temporary.name}.older")
-        if self._path.exists():
-            self._path.rename(older)
-        self._temporary.rename(self._path)
+        move(self._temporary, self._path)
         self._directory = self._path
-        shutil.rmtree(older, ignore_errors=True)
 
-    def _write_part(self, table: str, columns: dict[str, Any], n_rows: int) -> None:
-        """Write the next part of a table; it counts as soon as it has its name.
+    def _write_part(self, table: str, columns: dict[str, Any], n_rows: int) -> Path:
+        """Write the next part of a table, and return it; it counts as soon as it has its name.
 
         ``n_rows`` are those that its name counts: iterations, also for the statistics.
         """
@@ -127,8 +128,10 @@ class ParquetWriter:
         data = stream.getvalue()
         first = self._n_rows[table]
         name = f"{first:012d}-{first + n_rows:012d}.{zlib.crc32(data):08x}.parquet"
-        _write_file(self._directory / table / name, data)
+        path = self._directory / table / name
+        _write_file(path, data)
         self._n_rows[table] += n_rows
+        return path
 
     def _check_header(self) -> None:
         if self._directory != self._path:
@@ -144,9 +147,11 @@ class ParquetWriter:
         try:
             yield
         except (OSError, pa.ArrowException) as error:
-            self._has_failed = True
             reason = getattr(error, "strerror", None) or error
-            raise TraceWriteError(f"{self._path}: cannot be written: {reason}") from error
+            message = refusal(self._path, reason, self._directory == self._path)
+            refused = write_error(message, error)
+            self._has_failed = not isinstance(refused, TraceFullError)
+            raise refused from error
 
 
 def _flagged_iterations(block: Block) -> dict[str, Any]:

@@ -110,6 +110,27 @@ class Column:
         return np.dtype(self.dtype)
 
 
+class EventName(StrEnum):
+    """What an event tells of."""
+
+    BEGIN = "begin"
+    EPOCH = "epoch"
+    NOTE = "note"
+    ANOMALY = "anomaly"
+    LIMIT = "limit"
+    END = "end"
+
+
+class RunStatus(StrEnum):
+    """How a run ended: ``status`` in the details of its `EventName.END`."""
+
+    COMPLETED = "completed"
+    STOPPED = "stopped"
+    EXCEPTION = "exception"
+    INTERRUPTED = "interrupted"
+    FAILED = "failed"
+
+
 NAN = float("nan")
 
 ITERATIONS: tuple[Column, ...] = (
@@ -140,6 +161,9 @@ STATISTICS: tuple[Column, ...] = (
     Column("checksum", "uint64", "bits", "order-independent checksum of the raw bits", 0),
 )
 
+# The columns of STATISTICS that count what is not finite.
+NONFINITE = ("n_nan", "n_posinf", "n_neginf")
+
 TENSORS: tuple[Column, ...] = (
     Column("iteration", "int64", "steps", "global training step"),
     Column("series", "int64", "index", "index into the header's series"),
@@ -151,7 +175,7 @@ TENSORS: tuple[Column, ...] = (
 EVENTS: tuple[Column, ...] = (
     Column("iteration", "int64", "steps", "global training step at which it happened, or -1", -1),
     Column("time_s", "float64", "s", "since training began"),
-    Column("name", "json", "", "what happened: begin, epoch, note, anomaly, limit, end"),
+    Column("name", "json", "", f"what happened: {', '.join(EventName)}"),
     Column("message", "json", "", "one sentence for a person"),
     Column("details", "json", "", "an object of further facts"),
 )

@@ -7,10 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import TraceLookupError
+from .errors import TraceFormatError, TraceLookupError
 from .schema import ITERATIONS, STATISTICS, Column
 
 Array = NDArray[Any]
+
+# What reports can name: JSON and browsers count in doubles.
+LARGEST_ITERATION = 1 << 53
 
 
 class Table:
@@ -147,6 +150,25 @@ def check_block(block: Block, n_series: int, last_iteration: int) -> None:
     for table in (block.iterations, block.statistics):
         if set(table.names) != {column.name for column in table.schema}:
             raise ValueError(f"a block to write needs every column, not {list(table.names)}")
+
+
+def check_order(iterations: Array, recorded: Array, source: str) -> None:
+    """Refuse rows that no writer leaves.
+
+    Raises
+    ------
+    TraceFormatError
+        Iterations that are negative, enormous or do not increase, or recorded ones that are none
+        of them.
+    """
+    for name, numbers in (("iterations", iterations), ("recorded iterations", recorded)):
+        # Compared, not subtracted: differences of huge numbers overflow.
+        if (numbers[:1] < 0).any() or (numbers[1:] <= numbers[:-1]).any():
+            raise TraceFormatError(f"{source}: damaged: the {name} do not increase")
+        if (numbers[-1:] > LARGEST_ITERATION).any():
+            raise TraceFormatError(f"{source}: damaged: iteration {numbers[-1]} is impossible")
+    if not np.isin(recorded, iterations).all():
+        raise TraceFormatError(f"{source}: damaged: statistics of an iteration that is missing")
 
 
 def empty_block(n_series: int, n_rows: int = 0) -> Block:

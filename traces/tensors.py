@@ -52,6 +52,12 @@ def tensor_from_bytes(
     return stored.astype(np.dtype(dtype)).reshape(shape)
 
 
+def check_series(series: int, n_series: int, source: str) -> None:
+    """Refuse a tensor of a series that the header lacks, with TraceFormatError."""
+    if not 0 <= series < n_series:
+        raise TraceFormatError(f"{source}: a tensor of series {series}, there are {n_series}")
+
+
 def n_bytes(dtype: str, shape: tuple[int, ...], source: str) -> int:
     """How many bytes a stored tensor takes; TraceFormatError for what cannot be a tensor."""
     if dtype not in DTYPES or not all(isinstance(n, int) and n >= 0 for n in shape):

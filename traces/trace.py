@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from . import hdf5
 from .display import trace_html
 from .errors import TraceLookupError
 from .files import open_reader
 from .header import Header, Layer
-from .interface import Event, TraceReader
+from .interface import Event, TraceReader, end_of
 from .lookup import find_series
 from .plots import Plots
 from .schema import ITERATIONS, STATISTICS, Kind
@@ -24,14 +25,24 @@ from .table import Block
 _CHUNK_ITERATIONS = 2048
 
 
-def open_trace(path: str | Path) -> "Trace":
+def open_trace(path: str | Path, *, repair: bool = False) -> "Trace":
     """Open a trace, whether its run ended, was killed or is still going on.
+
+    Parameters
+    ----------
+    repair
+        Also clear the mark that a killed process leaves on an HDF5 file, so that other tools open
+        it. Not while the run is going on.
 
     Raises
     ------
     TraceNotFoundError, TraceReadError, TraceFormatError, TraceVersionError
         As `open_reader`.
+    TraceWriteError
+        The file cannot be repaired.
     """
+    if repair and Path(path).is_file():
+        hdf5.repair(Path(path))
     return Trace(Path(path), open_reader(path))
 
 
@@ -80,12 +91,8 @@ class Trace:
     @property
     def ended(self) -> Mapping[str, Any] | None:
         """How the run ended; None if it was killed or is still going on."""
-        for event in reversed(self.reader.events()):
-            if event.name == "end":
-                return event.details
-            if event.name == "begin":
-                break
-        return None
+        end = end_of(self.reader.events())
+        return None if end is None else end.details
 
     @property
     def iterations(self) -> pd.DataFrame:

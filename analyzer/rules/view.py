@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplocalize.traces.schema import Kind
+from deeplocalize.traces.schema import NONFINITE, Kind
 from deeplocalize.traces.table import Table
 
 Flags = NDArray[np.bool_]
@@ -58,9 +58,10 @@ class View:
     @property
     def n_nonfinite(self) -> NDArray[np.int64]:
         """Elements that are NaN or infinite; all 0 where the chunk was known to have none."""
-        if "n_nan" not in self.statistics:
-            return np.zeros(self["n"].shape, dtype=np.int64)
-        counts: NDArray[np.int64] = self["n_nan"] + self["n_posinf"] + self["n_neginf"]
+        counts = np.zeros(self["n"].shape, dtype=np.int64)
+        for name in NONFINITE:
+            if name in self.statistics:
+                counts += self[name]
         return counts
 
     @property

@@ -7,6 +7,7 @@ import numpy as np
 
 from deeplocalize.analyzer import analyze
 from deeplocalize.traces import Kind, open_trace
+from deeplocalize.traces.schema import NONFINITE
 from deeplocalize.traces.trace import Trace
 
 from .judge import Guess, Opinion
@@ -43,8 +44,8 @@ def non_finite_only(path: str) -> Opinion:
         if not len(flagged):
             return Opinion("healthy")
         row = int(flagged[0])
-        statistics = reader.read(row, row + 1, ("n_nan", "n_posinf", "n_neginf")).statistics
-        counts = sum(statistics[name][0] for name in ("n_nan", "n_posinf", "n_neginf"))
+        statistics = reader.read(row, row + 1, NONFINITE).statistics
+        counts = sum(statistics[name][0] for name in NONFINITE)
         header = reader.header
         first = min(np.flatnonzero(counts), key=lambda i: header.series[i].position)
         layer = header.layer_of(header.series[first])

@@ -104,10 +104,7 @@ def test_a_second_run_in_the_same_trace_that_did_not_end_counts() -> None:
 
 def test_a_run_that_stopped_with_an_exception_is_not_called_healthy() -> None:
     run = FakeRun()
-    run.events = [
-        Event("exception", "ValueError: shapes differ"),
-        Event("end", details={"status": "exception"}),
-    ]
+    run.events = [Event("end", "ValueError: shapes differ", details={"status": "exception"})]
     diagnosis = diagnose(run.reader())
     assert diagnosis.verdict is Verdict.UNKNOWN
     assert diagnosis.run.ending_message == "ValueError: shapes differ"

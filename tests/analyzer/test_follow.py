@@ -84,7 +84,9 @@ def test_following_waits_for_a_run_that_has_not_begun(
     monkeypatch.setattr("deeplocalize.analyzer.cli.time.sleep", begin)
     assert cli.main([str(path), "--follow"]) == 1
     assert waited == [cli.POLL_S]
-    assert "first at iteration 50" in " ".join(capsys.readouterr().out.split())
+    said = capsys.readouterr()
+    assert said.err == f"deeplocalize-analyze: waiting for {path}, which is not there yet\n"
+    assert "first at iteration 50" in " ".join(said.out.split())
 
 
 def test_an_interrupt_ends_the_watch_with_what_is_known(

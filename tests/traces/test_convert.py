@@ -87,6 +87,38 @@ def test_of_a_damaged_source_no_target_is_left(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["a.parquet"]
 
 
+def test_a_damaged_source_leaves_the_older_target(path: Path) -> None:
+    writer = create_writer(path)
+    writer.write_header(header())
+    writer.append_tensors([Tensor(0, 0, np.arange(1000.0))])
+    writer.close()
+    damage_the_tensors(path)
+    write_trace(other(path), n_blocks=2)
+    before = sorted(path.parent.iterdir())
+    with pytest.raises(TraceFormatError):
+        convert(path, other(path), overwrite=True)
+    assert open_reader(other(path)).n_iterations == 8
+    assert sorted(path.parent.iterdir()) == before
+
+
+def damage_the_tensors(path: Path) -> None:
+    file = path if path.is_file() else next((path / "tensors").iterdir())
+    data = file.read_bytes()
+    at = data.index(np.arange(900.0, 910.0).tobytes()) if path.is_file() else len(data) // 2
+    file.write_bytes(data[:at] + b"?" + data[at + 1 :])
+
+
+def test_tensors_are_converted_many_at_a_time(tmp_path: Path) -> None:
+    writer = create_writer(tmp_path / "a.h5")
+    writer.write_header(header())
+    for i in range(30):
+        writer.append_tensors([Tensor(i, 0, np.full(10, i))])
+    writer.close()
+    convert(tmp_path / "a.h5", tmp_path / "a.parquet")
+    assert len(list((tmp_path / "a.parquet" / "tensors").iterdir())) == 1
+    assert_same_trace(open_reader(tmp_path / "a.parquet"), open_reader(tmp_path / "a.h5"))
+
+
 def test_the_command_converts(path: Path) -> None:
     write_trace(path)
     assert main([str(path), str(other(path))]) == 0

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from deeplocalize.traces.plots import overview as module
-from deeplocalize.traces.plots.overview import column_extremes, overview_of
+from deeplocalize.traces.plots.extremes import Extremes
+from deeplocalize.traces.plots.overview import overview_of
 from deeplocalize.traces.schema import Kind
 from tests.analyzer.runs import FakeRun
 
@@ -94,18 +95,39 @@ def test_what_was_not_recorded_is_blank() -> None:
 
 
 def test_extremes_of_a_curve_ignore_what_is_not_finite() -> None:
-    overview = overview_of(FakeRun(6).reader(), max_columns=3)
     values = np.array([1.0, 3.0, np.nan, 5.0, np.inf, np.nan])
-    low, mean, high = column_extremes(np.arange(6), values, overview)
+    extremes = Extremes(0, 2, 3)
+    extremes.add(np.arange(6), values)
+    low, mean, high = extremes.values()
     np.testing.assert_array_equal(low, [1, 5, np.nan])
     np.testing.assert_array_equal(mean, [2, 5, np.nan])
     np.testing.assert_array_equal(high, [3, 5, np.nan])
+    assert extremes.is_broken.tolist() == [False, True, True]
+
+
+def test_extremes_are_the_same_however_the_iterations_are_cut() -> None:
+    random = np.random.default_rng(0)
+    values = random.normal(size=1000)
+    whole, parts = Extremes(5, 7, 120), Extremes(5, 7, 120)
+    whole.add(np.arange(1000), values)
+    for start in range(0, 1000, 64):
+        parts.add(np.arange(start, min(start + 64, 1000)), values[start : start + 64])
+    np.testing.assert_allclose(parts.values(), whole.values(), rtol=1e-12)
+    expected = values[5 : 5 + 7 * 120].reshape(120, 7)
+    np.testing.assert_allclose(whole.values()[1], expected.mean(axis=1))
+    np.testing.assert_array_equal(whole.values()[2], expected.max(axis=1))
+
+
+def test_a_curve_that_was_not_recorded_is_not_broken() -> None:
+    extremes = Extremes(0, 2, 3)
+    extremes.add(np.arange(6), np.full(6, np.nan))
+    assert not extremes.is_broken.any()
 
 
 def test_huge_losses_do_not_overflow_their_mean() -> None:
-    overview = overview_of(FakeRun(2).reader(), max_columns=1)
-    _, mean, _ = column_extremes(np.arange(2), np.array([1.7e308, 1.7e308]), overview)
-    assert np.isfinite(mean).all()
+    extremes = Extremes(0, 2, 1)
+    extremes.add(np.arange(2), np.array([1.7e308, 1.7e308]))
+    assert np.isfinite(extremes.values()).all()
 
 
 def test_only_plots_import_the_plotting_library() -> None:

@@ -13,10 +13,12 @@ import pytest
 from deeplocalize.traces import (
     TraceError,
     TraceFormatError,
+    TraceFullError,
     TraceWriteError,
     create_writer,
     open_reader,
     open_trace,
+    parquet_writer,
 )
 from deeplocalize.traces.hdf5 import repair
 
@@ -68,6 +70,14 @@ def test_repairing_lets_other_tools_open_the_trace_of_a_killed_process(tmp_path:
         rows = file["iterations/loss"][: len(expected.iterations)]
     np.testing.assert_array_equal(rows, expected.iterations["loss"])
     assert_same(open_reader(path).read(), expected)
+
+
+def test_a_trace_is_repaired_while_it_is_opened(tmp_path: Path) -> None:
+    path = tmp_path / "run.h5"
+    _killed(path, seed=0)
+    with open_trace(path, repair=True) as trace:
+        assert trace.n_iterations
+    h5py.File(path, "r").close()
 
 
 def test_repairing_changes_nothing_in_a_trace_that_was_closed(tmp_path: Path) -> None:
@@ -135,6 +145,60 @@ def test_a_device_that_takes_nothing_cannot_be_written(tmp_path: Path) -> None:
         writer.write_header(header(model_name="second"))
     writer.close()
     assert open_reader(path).header == header()
+
+
+def full_for_large_blocks(monkeypatch: pytest.MonkeyPatch, path: Path) -> list[bool]:
+    """Let the disk be full for whatever is large, as long as the list says so."""
+    is_full = [True]
+    if path.suffix == ".h5":
+
+        def reserve(file: object, start: int, n_bytes: int) -> None:
+            if is_full[0] and n_bytes > 1 << 20:
+                raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr("deeplocalize.traces.hdf5_writer.reserve", reserve)
+        return is_full
+    written = parquet_writer._write_file
+
+    def write_file(part: Path, data: bytes) -> None:
+        # The small part of a block is written last.
+        if is_full[0] and part.parent.name == "iterations":
+            raise OSError(28, "No space left on device")
+        written(part, data)
+
+    monkeypatch.setattr(parquet_writer, "_write_file", write_file)
+    return is_full
+
+
+def test_after_a_full_disk_something_else_may_still_fit(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = create_writer(path)
+    writer.write_header(header(40))
+    is_full = full_for_large_blocks(monkeypatch, path)
+    with pytest.raises(TraceFullError, match="No space left on device"):
+        writer.append(block(0, 600, n_series=40))
+    is_full[0] = False
+    writer.append(block(0, 4, n_series=40))
+    writer.close()
+    assert_same(open_reader(path).read(), block(0, 4, n_series=40))
+
+
+def test_of_a_failed_overwrite_the_older_trace_is_said_to_be_left(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_trace(path, n_blocks=1)
+    writer = create_writer(path, overwrite=True)
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    module = "hdf5_writer.reserve" if path.suffix == ".h5" else "parquet_writer._write_file"
+    monkeypatch.setattr(f"deeplocalize.traces.{module}", fail)
+    with pytest.raises(TraceFullError, match="older trace there was left as it is"):
+        writer.write_header(header())
+    writer.close()
+    assert open_reader(path).n_iterations == 4
 
 
 def test_after_an_error_nothing_more_is_written(

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from ..interface import TraceReader
 from ..schema import Kind
+from .extremes import CHUNK_ITERATIONS, Extremes
 from .figure import FAULT, LINE, PALETTE, SECOND, add_broken, calm_legend, empty_figure, value_range
-from .overview import Overview, Values, column_extremes
+from .overview import Overview, Values
 
 HEIGHT_PX = 250
 SIDE_HEIGHT_PX = 190
@@ -39,9 +40,14 @@ class Curves:
 
 def curves_of(reader: TraceReader, overview: Overview) -> Curves:
     """The curves of a run in the columns of an overview of it."""
-    table = reader.iterations()
-    iteration, loss = table["iteration"], table["loss"]
     series = reader.header.series
+    is_loss = [s.kind is Kind.LOSS for s in series]
+    loss = Extremes(overview.first, overview.width, overview.n_columns)
+    learning_rate = Extremes(overview.first, overview.width, overview.n_columns)
+    for start in range(0, reader.n_iterations, CHUNK_ITERATIONS):
+        table = reader.iterations(start, start + CHUNK_ITERATIONS)
+        loss.add(table["iteration"], table["loss"])
+        learning_rate.add(table["iteration"], table["learning_rate"])
     metrics = {
         one.tensor: np.array([overview.min[:, i], overview.mean_abs[:, i], overview.max[:, i]])
         for i, one in enumerate(series)
@@ -52,11 +58,11 @@ def curves_of(reader: TraceReader, overview: Overview) -> Curves:
         left=overview.left,
         width=overview.width,
         center=overview.center,
-        loss=column_extremes(iteration, loss, overview),
+        loss=loss.values(),
         reported=metrics.pop("loss", nothing),
-        learning_rate=column_extremes(iteration, table["learning_rate"], overview),
+        learning_rate=learning_rate.values(),
         metrics=metrics,
-        is_broken=_is_broken(iteration, loss, overview, [s.kind is Kind.LOSS for s in series]),
+        is_broken=loss.is_broken | overview.is_nonfinite[:, is_loss].any(axis=1),
     )
 
 
@@ -81,19 +87,6 @@ def loss_figures(
         plot.vspan(x=list(onsets[1:]), line_color=SECOND, line_width=1, line_dash="4 3")
         plot.vspan(x=list(onsets[:1]), line_color=FAULT, line_width=1.5, line_dash="4 3")
     return figures
-
-
-def _is_broken(
-    iteration: NDArray[np.int64], loss: Values, overview: Overview, is_loss: Sequence[bool]
-) -> NDArray[np.bool_]:
-    is_broken = np.zeros(overview.n_columns, np.bool_)
-    is_broken |= overview.is_nonfinite[:, np.flatnonzero(is_loss)].any(axis=1)
-    # A table of NaN alone means that the loss was not recorded; a series says it surely.
-    if np.isfinite(loss).any():
-        lost = iteration[~np.isfinite(loss)]
-        lost = lost[(lost >= overview.first) & (lost < overview.stop)]
-        is_broken[(lost - overview.first) // overview.width] = True
-    return is_broken
 
 
 def _loss_figure(curves: Curves, shared: Range1d) -> figure:

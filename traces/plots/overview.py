@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..interface import TraceReader
+from ..schema import NONFINITE
 from ..table import Block
 
 Values = NDArray[np.float64]
@@ -19,7 +20,6 @@ MAX_COLUMNS = 800
 _CHUNK_CELLS = 1 << 20
 
 _READ = ("n", "n_zero", "min", "max", "mean_abs", "rms")
-_NONFINITE = ("n_nan", "n_posinf", "n_neginf")
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,29 +112,8 @@ def overview_of(
     for row in range(start, stop, n_rows):
         end = min(row + n_rows, stop)
         is_flagged = bool(reader.iterations(row, end)["n_nonfinite_series"].any())
-        gathering.add(reader.read(row, end, _READ + _NONFINITE if is_flagged else _READ))
+        gathering.add(reader.read(row, end, _READ + NONFINITE if is_flagged else _READ))
     return gathering.overview()
-
-
-def column_extremes(iteration: NDArray[np.int64], values: Values, overview: Overview) -> Values:
-    """Smallest, mean and largest finite value per column of an overview; shape (3, columns).
-
-    For numbers of the iterations table, such as the loss. Columns without any hold NaN.
-    """
-    result = np.full((3, overview.n_columns), np.nan)
-    is_usable = np.isfinite(values) & (iteration >= overview.first) & (iteration < overview.stop)
-    if not is_usable.any():
-        return result
-    column = (iteration[is_usable] - overview.first) // overview.width
-    kept = values[is_usable]
-    starts = np.flatnonzero(np.diff(column, prepend=-1))
-    counts = np.diff(np.append(starts, len(kept)))
-    places = column[starts]
-    result[0, places] = np.minimum.reduceat(kept, starts)
-    # Divided before they are summed: the sum of large losses would overflow.
-    result[1, places] = np.add.reduceat(kept / np.repeat(counts, counts), starts)
-    result[2, places] = np.maximum.reduceat(kept, starts)
-    return result
 
 
 class _Gathering:
