@@ -1,9 +1,13 @@
-"""Histograms of the tensors that a trace holds in full."""
+"""Histograms for the report: of tensors that a trace holds in full, and of those that it counted.
+
+What was recorded over the powers of two is shown where there is no full tensor.
+"""
 
 from dataclasses import dataclass
 
 import numpy as np
 
+from deeplocalize.traces.histogram import Histogram as RecordedHistogram
 from deeplocalize.traces.interface import TensorEntry, TraceReader
 
 N_BINS = 40
@@ -13,13 +17,17 @@ MAX_BYTES = 64 * 2**20
 
 @dataclass(frozen=True)
 class Histogram:
-    """Counts of a tensor's finite elements in equal bins from ``min`` to ``max``."""
+    """Counts of a tensor's finite elements in equal bins from ``min`` to ``max`` of an axis.
+
+    Zeros have no place on an axis of logarithms, and are left out there.
+    """
 
     iteration: int
     min: float
     max: float
     counts: tuple[int, ...]
     n_nonfinite: int
+    axis: str = "value"
 
 
 def histograms(reader: TraceReader, iteration: int | None) -> dict[int, Histogram]:
@@ -27,7 +35,7 @@ def histograms(reader: TraceReader, iteration: int | None) -> dict[int, Histogra
 
     Tensors without finite elements have none.
     """
-    found: dict[int, Histogram] = {}
+    found = _recorded(reader, iteration)
     n_bytes = 0
     for series, entry in sorted(_nearest(reader, iteration).items()):
         n_bytes += int(np.prod(entry.shape)) * np.dtype(entry.dtype).itemsize
@@ -50,14 +58,35 @@ def histograms(reader: TraceReader, iteration: int | None) -> dict[int, Histogra
     return found
 
 
+def _recorded(reader: TraceReader, iteration: int | None) -> dict[int, Histogram]:
+    nearest: dict[int, RecordedHistogram] = {}
+    for one in reader.histograms():
+        held = nearest.setdefault(one.series, one)
+        if _distance(one.iteration, iteration) < _distance(held.iteration, iteration):
+            nearest[one.series] = one
+    return {
+        series: Histogram(
+            one.iteration,
+            one.first_exponent - 1.0,
+            one.first_exponent - 1.0 + len(one.positive),
+            tuple(a + b for a, b in zip(one.negative, one.positive, strict=True)),
+            one.n_nan + one.n_posinf + one.n_neginf,
+            "log2 |x|",
+        )
+        for series, one in nearest.items()
+        if one.positive
+    }
+
+
+def _distance(found: int, wanted: int | None) -> int:
+    """How far from the wanted iteration one is; the last one is nearest to None."""
+    return -found if wanted is None else abs(found - wanted)
+
+
 def _nearest(reader: TraceReader, iteration: int | None) -> dict[int, TensorEntry]:
     nearest: dict[int, TensorEntry] = {}
-
-    def distance(entry: TensorEntry) -> int:
-        return -entry.iteration if iteration is None else abs(entry.iteration - iteration)
-
     for entry in reader.tensor_entries():
         held = nearest.setdefault(entry.series, entry)
-        if distance(entry) < distance(held):
+        if _distance(entry.iteration, iteration) < _distance(held.iteration, iteration):
             nearest[entry.series] = entry
     return nearest

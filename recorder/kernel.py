@@ -50,7 +50,7 @@ _SMALLEST_SAFE = _U32(0x2F000000)
 _LARGEST_SAFE = _U32(0x5D000000)
 
 
-def _compiled(**options: Any) -> Callable[[Any], Any]:
+def compiled(**options: Any) -> Callable[[Any], Any]:
     """Numba's decorator, keeping what it compiles between runs where there is a place for that."""
 
     def compile_later(function: Any) -> Any:
@@ -70,14 +70,14 @@ def _pointer(typing_context, address):  # type: ignore[no-untyped-def]  # numba'
     return types.voidptr(address), codegen
 
 
-@_compiled()
+@compiled()
 def _key(bits):  # type: ignore[no-untyped-def]  # numba infers
     """Float32 bits as an integer of the same order (its own inverse)."""
     k = _I32(bits)
     return _I32(k ^ _I32(_U32(_I32(k >> _I32(31))) >> _U32(1)))
 
 
-@_compiled(fastmath=_REORDER)
+@compiled(fastmath=_REORDER)
 def _scan_bits(u):  # type: ignore[no-untyped-def]
     smallest = _HIGHEST
     largest = _LOWEST
@@ -99,7 +99,7 @@ def _scan_bits(u):  # type: ignore[no-untyped-def]
     return smallest, largest, n_zero, magnitude, low, high
 
 
-@_compiled(fastmath=_REORDER)
+@compiled(fastmath=_REORDER)
 def _sums_in_float32(x):  # type: ignore[no-untyped-def]
     total = np.float32(0)
     absolute = np.float32(0)
@@ -112,7 +112,7 @@ def _sums_in_float32(x):  # type: ignore[no-untyped-def]
     return total, absolute, squares
 
 
-@_compiled(fastmath=_REORDER)
+@compiled(fastmath=_REORDER)
 def _sums_in_float64(x):  # type: ignore[no-untyped-def]
     total = 0.0
     absolute = 0.0
@@ -125,7 +125,7 @@ def _sums_in_float64(x):  # type: ignore[no-untyped-def]
     return total, absolute, squares
 
 
-@_compiled()
+@compiled()
 def _finite_only(x, u):  # type: ignore[no-untyped-def]
     total = 0.0
     absolute = 0.0
@@ -156,14 +156,14 @@ def _finite_only(x, u):  # type: ignore[no-untyped-def]
     return total, absolute, squares, smallest, largest, n_nan, n_posinf, n_neginf
 
 
-@_compiled(fastmath=_REORDER)
+@compiled(fastmath=_REORDER)
 def _note_variation(u, first, varied):  # type: ignore[no-untyped-def]
     """Set the bits in which a block, whole rows of units, differs from the first row."""
     for i in range(u.size):
         varied[i] |= _U32(u[i] ^ first[i])
 
 
-@_compiled(fastmath=_REORDER)
+@compiled(fastmath=_REORDER)
 def _float32_row(address, minus, size, n_units, scratch, row, values):  # type: ignore[no-untyped-def]
     x = nb.carray(_pointer(address), (size,), np.float32)
     u = nb.carray(_pointer(address), (size,), np.uint32)
@@ -261,7 +261,7 @@ def _float32_row(address, minus, size, n_units, scratch, row, values):  # type: 
     row[12] = np.int64((np.uint64(high) << np.uint64(32)) | np.uint64(low))
 
 
-@_compiled()
+@compiled()
 def _wide_row(x, words, n_units, row, values):  # type: ignore[no-untyped-def]
     """Float64 and integer tensors: rarer and smaller, one plain loop."""
     size = x.size
@@ -328,7 +328,7 @@ def _wide_row(x, words, n_units, row, values):  # type: ignore[no-untyped-def]
     row[12] = np.int64((np.uint64(high) << np.uint64(32)) | np.uint64(low))
 
 
-@_compiled()
+@compiled()
 def _data_address(array):  # type: ignore[no-untyped-def]
     """Of the data of an array, given its own address (0: no array)."""
     if array == 0:
@@ -336,7 +336,7 @@ def _data_address(array):  # type: ignore[no-untyped-def]
     return nb.carray(_pointer(np.uint64(array + _DATA_OFFSET)), (1,), np.uint64)[0]
 
 
-@_compiled()
+@compiled()
 def _rows(first, last, arrays, minus, sizes, n_units, codes, out):  # type: ignore[no-untyped-def]
     values = out.view(np.float64)
     scratch = np.empty(_BLOCK, np.float32)
@@ -393,7 +393,7 @@ class StepKernel:
         subtracted = list(minus)
         for k in self._wide:
             before = subtracted[k]
-            read[k] = _widened(read[k] if before is None else read[k] - before)
+            read[k] = widened(read[k] if before is None else read[k] - before)
             subtracted[k] = None
         # Contiguous copies live in these lists as long as their addresses are in use.
         read = [_contiguous(x) for x in read]
@@ -474,7 +474,7 @@ def _code(dtype: np.dtype[Any]) -> int:
     return INT64 if dtype.kind in "iub" else FLOAT32
 
 
-def _widened(x: NDArray[Any]) -> NDArray[Any]:
+def widened(x: NDArray[Any]) -> NDArray[Any]:
     """The tensor in the nearest type that the kernel reads."""
     # float16, and bfloat16 or float8 from ml_dtypes, are all exact in float32
     types = {FLOAT64: np.float64, INT64: np.int64, FLOAT32: np.float32}

@@ -18,7 +18,7 @@ from deeplocalize.traces.header import Header, Layer
 from deeplocalize.traces.schema import Kind, RunStatus
 
 from .recorder import deeplocalize_version, now
-from .schedule import Schedule
+from .schedule import Schedule, due_of
 from .session import Options, Session
 from .step_collector import StepCollector
 
@@ -46,6 +46,8 @@ class LoopRecorder:
         Replace an existing trace.
     tensors
         Given an iteration, says whether to store all tensors in full (default: never).
+    histograms
+        Given an iteration, says whether to count elements by their power of two; True: always.
 
     Raises
     ------
@@ -66,6 +68,7 @@ class LoopRecorder:
         optimizer: str | None = None,
         overwrite: bool = False,
         tensors: Schedule | None = None,
+        histograms: Schedule | bool = False,
     ) -> None:
         self.path = Path(path)
         """Where the trace is."""
@@ -86,7 +89,9 @@ class LoopRecorder:
             layers=tuple(self._layers.values()),
         )
         self._session = Session(
-            create_writer(self.path, overwrite), header, Options(tensors=tensors)
+            create_writer(self.path, overwrite),
+            header,
+            Options(tensors=tensors, histograms=due_of(histograms)),
         )
         self._collector = StepCollector(self._session)
         self._epoch: int | None = None

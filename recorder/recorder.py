@@ -29,7 +29,7 @@ from .backends.first_step import from_first_step
 from .continuation import continuation_of
 from .opening import DEFAULT_BATCHES, MAX_BYTES
 from .ring import DEFAULT_BYTES
-from .schedule import Schedule, sparse
+from .schedule import Schedule, due_of, sparse
 from .session import Observer, Options, Session
 
 
@@ -74,6 +74,9 @@ class TrainingRecorder:
     continues
         Path of the trace of an earlier process whose training goes on now, from a checkpoint: the
         iterations are numbered on, and reports know that the weights are not fresh.
+    histograms
+        Given an iteration, says whether to count the elements of all tensors by their power of
+        two; True: always. Costs several times what statistics do.
 
     Raises
     ------
@@ -108,6 +111,7 @@ class TrainingRecorder:
         exact: bool | Schedule = False,
         replayable: bool | int = False,
         continues: str | Path | None = None,
+        histograms: Schedule | bool = False,
     ) -> None:
         super().__init__()
         self.path = Path(path)
@@ -115,7 +119,16 @@ class TrainingRecorder:
         self._first_path = self.path
         self._overwrite = overwrite
         replays = sparse if exact is True else exact or None
-        self._options = Options(schedule, tensors, ring_bytes, trigger, budget, max_bytes, replays)
+        self._options = Options(
+            schedule=schedule,
+            tensors=tensors,
+            ring_bytes=ring_bytes,
+            trigger=trigger,
+            budget=budget,
+            max_bytes=max_bytes,
+            exact=replays,
+            histograms=due_of(histograms),
+        )
         if replayable < 0:
             raise ValueError(f"replayable={replayable}: wanted a number of batches, 0 or more")
         self._n_replayable = DEFAULT_BATCHES if replayable is True else int(replayable)

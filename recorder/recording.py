@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from deeplocalize.traces.errors import TraceError, TraceFullError
 from deeplocalize.traces.header import Header, Series
+from deeplocalize.traces.histogram import Histogram
 from deeplocalize.traces.interface import Event, Tensor, TraceWriter
 from deeplocalize.traces.schema import ITERATIONS, NONFINITE, STATISTICS, EventName
 from deeplocalize.traces.table import Block, Table
@@ -66,10 +67,11 @@ class _Batch:
     header: Header | None = None
     events: list[Event] = field(default_factory=list)
     tensors: list[Tensor] = field(default_factory=list)
+    histograms: list[Histogram] = field(default_factory=list)
 
     @property
     def is_empty(self) -> bool:
-        return not (self.rows or self.events or self.tensors or self.header)
+        return not (self.rows or self.events or self.tensors or self.histograms or self.header)
 
 
 class Recording:
@@ -160,6 +162,12 @@ class Recording:
         if self._batch.n_bytes >= self._block_bytes:
             self._hand_over()
 
+    def append_histograms(self, histograms: Sequence[Histogram]) -> None:
+        """Add histograms. They are small beside the rows of their iteration."""
+        self._raise_failure()
+        with self._lock:
+            self._batch.histograms += histograms
+
     def event(
         self, name: EventName, message: str = "", details: Mapping[str, Any] | None = None
     ) -> None:
@@ -239,6 +247,8 @@ class Recording:
                 self._append(batch.rows, batch.first_iteration)
             if batch.tensors:
                 self._writer.append_tensors(batch.tensors)
+            if batch.histograms:
+                self._writer.append_histograms(batch.histograms)
             if batch.events:
                 self._writer.append_events(batch.events)
             self._writer.flush()

@@ -63,6 +63,11 @@ def _named(name: str, schedule: Schedule) -> Schedule:
     return schedule
 
 
+def due_of(schedule: Schedule | bool) -> Schedule | None:
+    """The schedule that an option means by True (always) and False (None: never)."""
+    return always if schedule is True else schedule or None
+
+
 def schedule_of(
     series: Series, layer: Layer | None, schedules: Schedule | Mapping[str, Schedule] | None
 ) -> Schedule:

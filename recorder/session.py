@@ -23,6 +23,7 @@ from deeplocalize.traces.schema import EventName, Kind, RunStatus
 
 from .budget import Budget
 from .continuation import Continuation
+from .exponents import histograms_of
 from .kernel import compile_kernels
 from .measurement import nonfinite
 from .opening import OpeningBatches
@@ -51,12 +52,14 @@ class Options:
     budget: float | None = None
     max_bytes: int | None = None
     exact: Schedule | None = None
+    histograms: Schedule | None = None
 
     def described(self) -> dict[str, Any]:
         """What the header says of when and how much was recorded."""
         return {
             "statistics": name_of(self.schedule or always),
             "tensors": name_of(self.tensors),
+            "histograms": name_of(self.histograms),
             "ring_bytes": self.ring_bytes,
             "budget": self.budget,
             "max_bytes": self.max_bytes,
@@ -345,6 +348,7 @@ class Session:
                 tensors=[*values.tensors, *replayed.tensors],
                 minus=[*values.minus, *replayed.minus],
             )
+        self._count_elements(iteration, series, values)
         is_kept = self._keep_tensors(iteration, series, values)
         if self._opening is not None:
             self._keep_opening(self._opening, iteration, step, is_kept)
@@ -354,6 +358,12 @@ class Session:
             self._observer(self._recording.header, row)
         if self._budget is not None:
             self._budget.spend(time.perf_counter() - step.began)
+
+    def _count_elements(self, iteration: int, series: NDArray[np.intp], values: StepValues) -> None:
+        due = self._options.histograms
+        if due is not None and due(iteration) and self._is_within_budget():
+            counted = histograms_of(iteration, series.tolist(), values.tensors, values.minus)
+            self._recording.append_histograms(counted)
 
     def _keep_tensors(self, iteration: int, series: NDArray[np.intp], values: StepValues) -> bool:
         """Write full tensors where the schedule says so (true), else hold them in the ring."""

@@ -18,6 +18,7 @@ from .errors import (
 )
 from .files import create_writer, open_reader
 from .header import DataSummary, FeatureSummary, Header, Layer, Opening, Series, Unrecorded
+from .histogram import Histogram
 from .interface import Event, Tensor, TensorEntry, TraceReader, TraceWriter
 from .schema import (
     FORMAT_VERSION,
@@ -43,6 +44,7 @@ __all__ = [
     "EventName",
     "FeatureSummary",
     "Header",
+    "Histogram",
     "Kind",
     "Layer",
     "Opening",

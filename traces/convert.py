@@ -5,6 +5,7 @@ import sys
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 
 from .errors import TraceError, TraceExistsError, TraceFormatError
@@ -61,6 +62,9 @@ def _copy(reader: TraceReader, writer: TraceWriter, source: str) -> None:
         writer.append(block)
     for tensors in _in_groups(reader):
         writer.append_tensors(tensors)
+    histograms = reader.histograms()
+    while some := list(islice(histograms, CHUNK_ITERATIONS)):
+        writer.append_histograms(some)
     writer.append_events(reader.events())
 
 

@@ -15,6 +15,10 @@ _TABLE_NOTES = {
         "that was not recorded has `n` = -1. Moments are over the finite values."
     ),
     "tensors": "Full values of a series in one iteration, where the schedule or a trigger asked.",
+    "histograms": (
+        "How the elements of a series spread over the powers of two in one iteration, where it was "
+        "asked for."
+    ),
     "events": "What happened besides: the last one is `end`, unless the process was killed.",
 }
 
@@ -22,7 +26,7 @@ _PAGE = """# The trace format
 
 <!-- Written by `python -m deeplocalize.traces.format_page > docs/format.md`. Edit that. -->
 
-A trace is what a training run leaves behind: a header, four tables, in one of two storage
+A trace is what a training run leaves behind: a header, five tables, in one of two storage
 formats that hold exactly the same. `trace.h5` is one HDF5 file; `trace.parquet/` is a directory
 of Parquet files. `deeplocalize-convert SOURCE TARGET` turns one into the other without loss.
 In Python, `deeplocalize.traces.open_trace` opens either.
@@ -75,9 +79,9 @@ root are `format` = `{format_name}` and `format_version`.
 - `committed` counts what is complete: {counts}, and a CRC-32 of these numbers. It is written and
   flushed after everything that it counts; whatever lies behind its counts is no part of the
   trace.
-- `header`, `events` and `tensor_index` are journals: lines of JSON, each with its `crc32`. An
-  entry of `tensor_index` says at which `offset` of `tensor_data` the values stand, and their
-  `data_crc32`.
+- `header`, `events`, `histograms` and `tensor_index` are journals: lines of JSON, each with its
+  `crc32`. An entry of `tensor_index` says at which `offset` of `tensor_data` the values stand, and
+  their `data_crc32`.
 - `blocks` has one row per block, as it was appended: {bounds}, then a CRC-32 of the block's values
   in each column ({block_columns}), then a CRC-32 of the row itself.
 

@@ -22,7 +22,9 @@ from .superblock import UnmarkedFile, read_superblock
 
 FORMAT_NAME = "deeplocalize trace"
 
-JOURNALS = ("header", "events", "tensor_index", "tensor_data")
+# New ones are added at the end: the counts of older versions are then the first ones.
+JOURNALS = ("header", "events", "tensor_index", "tensor_data", "histograms")
+ADDED = {"histograms": 3}  # journals that older format versions lack
 COUNTS = ("iterations", "recorded", "blocks", *JOURNALS)
 RECORDED = Column("recorded", "int64", "steps", "iteration of each row of the statistics")
 

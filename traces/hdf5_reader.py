@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,8 +13,9 @@ from numpy.typing import NDArray
 from .blocks import BlockIndex, crc
 from .document import Count, from_document
 from .errors import DAMAGE, TraceFormatError, TraceReadError, TraceVersionError
-from .hdf5 import COUNTS, DATASETS, JOURNALS, RECORDED, has_format, open_file, reason
+from .hdf5 import ADDED, COUNTS, DATASETS, JOURNALS, RECORDED, has_format, open_file, reason
 from .header import Header, check_version, header_from_document
+from .histogram import Histogram, check_lengths
 from .interface import Event, TensorEntry
 from .schema import ITERATIONS, STATISTICS, Column
 from .seal import unseal
@@ -25,6 +27,7 @@ _T = TypeVar("_T")
 # A structure of the file read just while it is written looks damaged: writing it takes some
 # microseconds, so what still does after these pauses is damaged.
 _PAUSES_S = (0.001, 0.01, 0.05)
+_PIECE_BYTES = 1 << 20
 
 
 class Hdf5Reader:
@@ -69,6 +72,15 @@ class Hdf5Reader:
         """The values of one full tensor."""
         contents = self._opened
         return self._attempt(lambda: contents.tensor(entry))
+
+    def histograms(self) -> Iterator[Histogram]:
+        """Every histogram, in the order of writing, read piece by piece."""
+        contents = self._opened
+        rest = b""
+        for start in range(0, contents.counts["histograms"], _PIECE_BYTES):
+            piece = self._attempt(partial(contents.piece, "histograms", start))
+            *lines, rest = (rest + piece).split(b"\n")
+            yield from self._attempt(partial(contents.histograms, lines))
 
     def events(self) -> Sequence[Event]:
         """Every event, in the order of writing."""
@@ -168,6 +180,19 @@ class _Contents:
             raise TraceFormatError(f"{self.path}: a tensor's checksum does not match: damaged")
         return tensor_from_bytes(data, entry.dtype, entry.shape, str(self.path))
 
+    def piece(self, journal: str, start: int) -> bytes:
+        stop = min(start + _PIECE_BYTES, self.counts[journal])
+        data: bytes = self.datasets[journal][start:stop].tobytes()
+        return data
+
+    def histograms(self, lines: Sequence[bytes]) -> list[Histogram]:
+        source = f"{self.path}: histograms"
+        found = [from_document(Histogram, unseal(line, source), source) for line in lines]
+        check_lengths(found)
+        for one in found:
+            check_series(one.series, len(self.header.series), source)
+        return found
+
     def lines(self, journal: str) -> Iterator[dict[str, Any]]:
         """The documents of a journal."""
         data = self.datasets[journal][: self.counts[journal]].tobytes()
@@ -202,16 +227,18 @@ def _open(path: Path) -> _Contents:
 def _contents(path: Path, file: Any, is_marked: bool) -> _Contents:
     if not has_format(file):
         raise TraceFormatError(f"{path}: an HDF5 file, but not a trace of deeplocalize")
-    check_version(int(file.attrs["format_version"]), str(path))
+    version = int(file.attrs["format_version"])
+    check_version(version, str(path))
+    names = [name for name in COUNTS if ADDED.get(name, 1) <= version]
     # The counts first: everything read after them holds at least what they count.
     committed = file["committed"][...]
-    if committed.shape != (len(COUNTS) + 1,) or crc(committed[:-1]) != committed[-1]:
+    if committed.shape != (len(names) + 1,) or crc(committed[:-1]) != committed[-1]:
         raise TraceFormatError(f"{path}: the committed counts are damaged")
-    counts = dict(zip(COUNTS, committed[:-1].tolist(), strict=True))
-    datasets = {name: file[name] for name in DATASETS}
-    for name, column in DATASETS.items():
-        if datasets[name].dtype != column.numpy_dtype or not datasets[name].chunks:
-            raise TraceFormatError(f"{path}: {name} is not a column of {column.dtype}")
+    counts = dict.fromkeys(COUNTS, 0) | dict(zip(names, committed[:-1].tolist(), strict=True))
+    datasets = {name: file[name] for name in DATASETS if ADDED.get(name, 1) <= version}
+    for name, dataset in datasets.items():
+        if dataset.dtype != DATASETS[name].numpy_dtype or not dataset.chunks:
+            raise TraceFormatError(f"{path}: {name} is not a column of {DATASETS[name].dtype}")
     blocks = BlockIndex(datasets["blocks"][: counts["blocks"]], str(path))
     _check_sizes(path, datasets, counts, blocks)
     data = datasets["header"][: counts["header"]].tobytes()
@@ -228,7 +255,7 @@ def _check_sizes(
         counts["iterations"],
         counts["recorded"],
     )
-    are_there = all(len(datasets[name]) >= counts[name] for name in JOURNALS)
+    are_there = all(len(datasets[name]) >= counts[name] for name in JOURNALS if counts[name])
     # Of floating-point columns no chunk is left out, so that each cell takes its bytes.
     n_bytes_needed = 8 * max(blocks.n_iterations, blocks.n_cells)
     if not (are_equal and are_there and n_bytes_needed <= path.stat().st_size):

@@ -27,6 +27,7 @@ from .hdf5 import (
     trim,
 )
 from .header import Header
+from .histogram import Histogram, check_lengths
 from .interface import Event, Tensor
 from .seal import seal, to_json
 from .table import Block, check_block
@@ -114,12 +115,16 @@ class Hdf5Writer:
                 self._extend("tensor_data", array.tobytes())
                 self._extend("tensor_index", seal(to_json(entry)) + b"\n")
 
+    def append_histograms(self, histograms: Sequence[Histogram]) -> None:
+        """Add histograms."""
+        self._check_header()
+        check_lengths(histograms)
+        self._append_lines("histograms", histograms)
+
     def append_events(self, events: Sequence[Event]) -> None:
         """Add events."""
         self._check_header()
-        with self._writing():
-            lines = (seal(to_json(event)) + b"\n" for event in events)
-            self._extend("events", b"".join(lines))
+        self._append_lines("events", events)
 
     def flush(self) -> None:
         """Make everything appended so far readable for other processes."""
@@ -149,6 +154,11 @@ class Hdf5Writer:
                 self._file.close()
                 trim(self._path)
             self._temporary.unlink(missing_ok=True)
+
+    def _append_lines(self, journal: str, documents: Sequence[Event | Histogram]) -> None:
+        with self._writing():
+            lines = (seal(to_json(document)) + b"\n" for document in documents)
+            self._extend(journal, b"".join(lines))
 
     def _extend(self, journal: str, data: bytes) -> None:
         self._write(journal, self._counts[journal], np.frombuffer(data, dtype=np.uint8))

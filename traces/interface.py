@@ -3,7 +3,7 @@
 ``tests/traces/test_conformance.py`` is what they mean: a new format is finished when it passes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Protocol
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from .document import AtLeast
 from .header import Header
+from .histogram import Histogram
 from .schema import EventName
 from .table import Block, Table
 
@@ -78,6 +79,9 @@ class TraceWriter(Protocol):
     def append_tensors(self, tensors: Sequence[Tensor]) -> None:
         """Add full tensors."""
 
+    def append_histograms(self, histograms: Sequence[Histogram]) -> None:
+        """Add histograms."""
+
     def append_events(self, events: Sequence[Event]) -> None:
         """Add events."""
 
@@ -118,6 +122,9 @@ class TraceReader(Protocol):
 
     def read_tensor(self, entry: TensorEntry) -> NDArray[Any]:
         """The values of one full tensor."""
+
+    def histograms(self) -> Iterator[Histogram]:
+        """Every histogram, in the order of writing, read piece by piece."""
 
     def events(self) -> Sequence[Event]:
         """Every event, in the order of writing."""

@@ -16,7 +16,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from . import longform
-from .schema import EVENTS, ITERATIONS, STATISTICS, TABLES, TENSORS, Column
+from .schema import EVENTS, HISTOGRAMS, ITERATIONS, STATISTICS, TABLES, TENSORS, Column
 
 HEADER = "header.json"
 
@@ -37,6 +37,7 @@ COLUMNS = {
     "iterations": (*ITERATIONS, _RECORDED),
     "statistics": (*longform.KEYS, *STATISTICS),
     "tensors": TENSORS,
+    "histograms": HISTOGRAMS,
     "events": EVENTS,
 }
 SCHEMAS = {table: _arrow_schema(columns) for table, columns in COLUMNS.items()}

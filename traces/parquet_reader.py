@@ -17,9 +17,10 @@ from . import longform
 from .document import from_document
 from .errors import DAMAGE, TraceError, TraceFormatError, TraceReadError
 from .header import Header, header_from_document
+from .histogram import Histogram, check_lengths
 from .interface import Event, TensorEntry
 from .parquet import ARROW_TYPES, COLUMNS, HEADER, PART_NAME, Part
-from .schema import EVENTS, ITERATIONS, STATISTICS, TABLES, TENSORS, Column
+from .schema import EVENTS, HISTOGRAMS, ITERATIONS, STATISTICS, TABLES, TENSORS, Column
 from .seal import unseal
 from .table import Block, Table, check_order, concatenate, empty_table, missing, selected
 from .tensors import check_series, n_bytes, tensor_from_bytes
@@ -95,18 +96,26 @@ class ParquetReader:
             data = self._columns("tensors", part, TENSORS[-1:])["data"][row - part.start]
             return tensor_from_bytes(data, entry.dtype, entry.shape, str(part.path))
 
+    def histograms(self) -> Iterator[Histogram]:
+        """Every histogram, in the order of writing, read piece by piece."""
+        for part in self._parts["histograms"]:
+            with self._reading():
+                source = f"{part.path}: histogram"
+                rows = self._documents("histograms", part, HISTOGRAMS)
+                found = [from_document(Histogram, row, source) for row in rows]
+                check_lengths(found)
+                for one in found:
+                    check_series(one.series, len(self._header.series), source)
+            yield from found
+
     def events(self) -> Sequence[Event]:
         """Every event, in the order of writing."""
         events = []
         for part in self._parts["events"]:
             with self._reading():
-                columns = self._columns("events", part, EVENTS)
-                for values in zip(*columns.values(), strict=True):
-                    document = {
-                        column.name: json.loads(value) if column.dtype == "json" else value.item()
-                        for column, value in zip(EVENTS, values, strict=True)
-                    }
-                    events.append(from_document(Event, document, f"{part.path}: event"))
+                source = f"{part.path}: event"
+                rows = self._documents("events", part, EVENTS)
+                events += [from_document(Event, row, source) for row in rows]
         return events
 
     def refresh(self) -> None:
@@ -156,6 +165,16 @@ class ParquetReader:
                 flags.append(columns.pop("recorded")[rows])
                 tables.append(Table(ITERATIONS, columns).rows(rows.start, rows.stop))
         return concatenate(tables), np.concatenate(flags)
+
+    def _documents(
+        self, table: str, part: Part, schema: Sequence[Column]
+    ) -> Iterator[dict[str, Any]]:
+        """The rows of a part, one by one."""
+        for values in zip(*self._columns(table, part, schema).values(), strict=True):
+            yield {
+                column.name: json.loads(value) if column.dtype == "json" else value.item()
+                for column, value in zip(schema, values, strict=True)
+            }
 
     def _columns(self, table: str, part: Part, columns: Sequence[Column]) -> dict[str, Any]:
         """Columns of a part, its bytes verified before they are parsed."""

@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 from . import longform
 from .errors import TraceFullError, TraceWriteError, refusal, write_error
 from .header import Header
+from .histogram import Histogram, check_lengths
 from .interface import Event, Tensor
 from .parquet import HEADER, SCHEMAS, move
-from .schema import EVENTS, ITERATIONS, TABLES
+from .schema import EVENTS, HISTOGRAMS, ITERATIONS, TABLES, Column
 from .seal import seal, to_json
 from .table import Block, check_block
 from .tensors import storable
@@ -89,13 +90,22 @@ class ParquetWriter:
                 columns = _tensor_columns(tensors[part], arrays[part])
                 self._write_part("tensors", columns, part.stop - part.start)
 
+    def append_histograms(self, histograms: Sequence[Histogram]) -> None:
+        """Add histograms."""
+        self._check_header()
+        check_lengths(histograms)
+        if not histograms:
+            return
+        with self._writing():
+            self._write_part("histograms", _columns(HISTOGRAMS, histograms), len(histograms))
+
     def append_events(self, events: Sequence[Event]) -> None:
         """Add events."""
         self._check_header()
         if not events:
             return
         with self._writing():
-            self._write_part("events", _event_columns(events), len(events))
+            self._write_part("events", _columns(EVENTS, events), len(events))
 
     def flush(self) -> None:
         """Do nothing: what was appended can be read already."""
@@ -170,15 +180,15 @@ def _tensor_columns(tensors: Sequence[Tensor], arrays: Sequence[NDArray[Any]]) -
     }
 
 
-def _event_columns(events: Sequence[Event]) -> dict[str, Any]:
+def _columns(schema: Sequence[Column], rows: Sequence[Event | Histogram]) -> dict[str, Any]:
     return {
         column.name: [
-            to_json(getattr(event, column.name))
+            to_json(getattr(row, column.name))
             if column.dtype == "json"
-            else getattr(event, column.name)
-            for event in events
+            else getattr(row, column.name)
+            for row in rows
         ]
-        for column in EVENTS
+        for column in schema
     }
 
 

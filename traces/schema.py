@@ -9,7 +9,7 @@ from enum import StrEnum
 
 import numpy as np
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 HISTORY: tuple[tuple[int, str], ...] = (
     (1, "header, iterations, statistics, tensors, events"),
@@ -18,6 +18,7 @@ HISTORY: tuple[tuple[int, str], ...] = (
         "series that a replay of the step recorded, and the kind `replay_error` of its check; "
         "`opening` in the header",
     ),
+    (3, "histograms"),
 )
 
 
@@ -180,9 +181,22 @@ EVENTS: tuple[Column, ...] = (
     Column("details", "json", "", "an object of further facts"),
 )
 
+HISTOGRAMS: tuple[Column, ...] = (
+    Column("iteration", "int64", "steps", "global training step"),
+    Column("series", "int64", "index", "index into the header's series"),
+    Column("first_exponent", "int64", "1", "of the first bin: it holds 2**(e-1) <= |x| < 2**e"),
+    Column("negative", "json", "elements", "elements below 0 per exponent, a list of counts"),
+    Column("positive", "json", "elements", "elements above 0 per exponent, of the same length"),
+    Column("n_zero", "int64", "elements", "elements that are exactly 0"),
+    Column("n_nan", "int64", "elements", "elements that are NaN"),
+    Column("n_posinf", "int64", "elements", "elements that are +Inf"),
+    Column("n_neginf", "int64", "elements", "elements that are -Inf"),
+)
+
 TABLES: dict[str, tuple[Column, ...]] = {
     "iterations": ITERATIONS,
     "statistics": STATISTICS,
     "tensors": TENSORS,
+    "histograms": HISTOGRAMS,
     "events": EVENTS,
 }

@@ -57,6 +57,8 @@ def _plain(value: Any) -> Any:
         return {field.name: getattr(value, field.name) for field in fields(value)}
     if isinstance(value, Mapping):
         return dict(value)
+    if isinstance(value, tuple):
+        return list(value)
     if hasattr(value, "tolist"):
         return value.tolist()
     if isinstance(value, set | frozenset):

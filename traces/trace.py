@@ -15,6 +15,7 @@ from .display import trace_html
 from .errors import TraceLookupError
 from .files import open_reader
 from .header import Header, Layer
+from .histogram import Bin, bins
 from .interface import Event, TraceReader, end_of
 from .lookup import find_series
 from .plots import Plots
@@ -218,6 +219,42 @@ class Trace:
                 f"{self.path}: several tensors are {what}; choose tensor= from {', '.join(names)}"
             )
         return self.reader.read_tensor(matching[-1])
+
+    def histogram(
+        self,
+        layer: str | int | None = None,
+        kind: str | None = None,
+        tensor: str | None = None,
+        call: int | None = None,
+        start: int = 0,
+        stop: int | None = None,
+    ) -> pd.DataFrame:
+        """How elements spread over the powers of two: one row per bin that holds any.
+
+        Parameters
+        ----------
+        layer, kind, tensor, call, start, stop
+            As in `statistics`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            iteration, layer, kind, tensor, call, and the fields of `Bin`; empty where no
+            histograms were recorded.
+
+        Raises
+        ------
+        TraceLookupError
+            There is no such layer, kind, tensor or call.
+        """
+        chosen = set(find_series(self.header, layer, kind, tensor, call))
+        rows: list[dict[str, Any]] = []
+        for one in self.reader.histograms():
+            is_inside = start <= one.iteration and (stop is None or one.iteration < stop)
+            if one.series in chosen and is_inside:
+                names = {"iteration": one.iteration, **self._names(one.series)}
+                rows += [{**names, **found._asdict()} for found in bins(one)]
+        return pd.DataFrame(rows, columns=["iteration", *_NAMES, *Bin._fields])
 
     @property
     def plot(self) -> Plots:

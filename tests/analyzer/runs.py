@@ -1,6 +1,6 @@
 """A small healthy run in memory, of which a test changes just the numbers that matter."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplocalize.traces.header import DataSummary, Header, Layer, Series, Unrecorded
+from deeplocalize.traces.histogram import Histogram
 from deeplocalize.traces.interface import Event, Tensor, TensorEntry, TraceWriter
 from deeplocalize.traces.schema import ITERATIONS, STATISTICS, Kind
 from deeplocalize.traces.table import Block, Table
@@ -111,6 +112,9 @@ class MemoryReader:
 
     def read_tensor(self, entry: TensorEntry) -> NDArray[Any]:
         raise LookupError(entry)
+
+    def histograms(self) -> Iterator[Histogram]:
+        return iter(())
 
     def events(self) -> Sequence[Event]:
         return self._events

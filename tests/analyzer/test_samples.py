@@ -8,6 +8,7 @@ from deeplocalize.analyzer.diagnosis import diagnose
 from deeplocalize.analyzer.histograms import N_BINS, histograms
 from deeplocalize.analyzer.reports import html
 from deeplocalize.analyzer.samples import GuiltySamples, guilty_samples
+from deeplocalize.traces import Histogram as Recorded
 from deeplocalize.traces import Kind, Tensor, Trace, create_writer, open_trace
 
 from .runs import FakeRun
@@ -79,6 +80,26 @@ def test_a_histogram_counts_every_finite_element(tmp_path: Path) -> None:
     of_x, of_h = by_series[run.index(Kind.INPUT)], by_series[run.index(Kind.OUTPUT, "fc1")]
     assert (of_x.min, of_x.max, sum(of_x.counts), len(of_x.counts)) == (0, 7, 8, N_BINS)
     assert (sum(of_h.counts), of_h.n_nonfinite) == (6, 2)
+
+
+def test_recorded_histograms_are_shown_where_no_tensor_is_held(tmp_path: Path) -> None:
+    run = FakeRun(10)
+    path = tmp_path / "run.h5"
+    writer = create_writer(path)
+    writer.write_header(run.header)
+    writer.append(run.block())
+    writer.append_histograms(
+        [Recorded(i, 4, -2, (1, 0), (2, i), n_zero=9, n_nan=3) for i in (0, 5, 9)]
+    )
+    writer.append_tensors([Tensor(5, 6, np.arange(4.0))])
+    writer.close()
+    with open_trace(path) as trace:
+        found = histograms(trace.reader, 6)
+        assert set(found) == {4, 6}
+        one = found[4]
+        assert (one.iteration, one.min, one.max, one.counts) == (5, -3.0, -1.0, (3, 5))
+        assert (one.n_nonfinite, one.axis, found[6].axis) == (3, "log2 |x|", "value")
+        assert histograms(trace.reader, None)[4].iteration == 9
 
 
 @pytest.mark.parametrize("value", [3e38, -3e38, 0.0])

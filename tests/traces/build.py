@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -20,6 +21,9 @@ from deeplocalize.traces import (
     create_writer,
     empty_block,
 )
+from deeplocalize.traces.blocks import with_checksum
+from deeplocalize.traces.files import remove_trace
+from deeplocalize.traces.hdf5 import ADDED, COUNTS
 
 SUFFIXES = (".h5", ".parquet")
 
@@ -92,7 +96,20 @@ def with_version(path: Path, version: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("deeplocalize.traces.header.FORMAT_VERSION", version)
         patch.setattr("deeplocalize.traces.hdf5.FORMAT_VERSION", version)
+        remove_trace(path)
         write_trace(path)
+    if path.suffix == ".h5":
+        _remove_what_was_added(path, version)
+
+
+def _remove_what_was_added(path: Path, version: int) -> None:
+    """Leave of an HDF5 trace what an older format version has."""
+    with h5py.File(path, "r+") as file:
+        counts = dict(zip(COUNTS, file["committed"][:-1], strict=True))
+        del file["committed"]
+        for name in [name for name, since in ADDED.items() if since > version]:
+            del file[name], counts[name]
+        file["committed"] = with_checksum(np.array(list(counts.values()), dtype=np.int64))
 
 
 def joined(*blocks: Block) -> Block:
@@ -123,6 +140,7 @@ def assert_same_trace(found: TraceReader, expected: TraceReader) -> None:
     assert found.header == expected.header
     assert_same(found.read(), expected.read())
     assert list(found.events()) == list(expected.events())
+    assert list(found.histograms()) == list(expected.histograms())
     entries = zip(found.tensor_entries(), expected.tensor_entries(), strict=True)
     for got, wanted in entries:
         assert (got.iteration, got.series) == (wanted.iteration, wanted.series)

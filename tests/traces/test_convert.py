@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from deeplocalize.traces import (
     Event,
+    Histogram,
     Tensor,
     TraceExistsError,
     TraceFormatError,
@@ -41,6 +42,7 @@ def test_there_and_back_nothing_is_lost(
         recorded = list(range(first, first + size, every))
         writer.append(block(first, size, recorded=recorded, seed=seed))
         writer.append_tensors([Tensor(first, 1, np.full((size, 2), np.nan, np.float16))])
+        writer.append_histograms([Histogram(first, 2, -3, (0, 1), (size, 2), n_nan=1)])
         writer.append_events([Event("note", "hello", first, 0.5, {"size": size})])
         first += size
     writer.close()

@@ -78,6 +78,36 @@ class Plots:
         figures["size"].title.text = plain(series_label(header, index))
         return column(*figures.values(), sizing_mode="stretch_width")
 
+    def histogram(
+        self,
+        layer: str | int | None = None,
+        kind: str | None = None,
+        tensor: str | None = None,
+        call: int | None = None,
+    ) -> "figure":
+        """How the elements of one series spread over the powers of two, by iteration.
+
+        Parameters
+        ----------
+        layer, kind, tensor, call
+            As in `Trace.statistics`; the first series that fits and has histograms is drawn.
+
+        Raises
+        ------
+        TraceLookupError
+            There is no such series, or no histogram of it.
+        """
+        from .histogram import histogram_figure
+
+        header = self._reader.header
+        chosen = find_series(header, layer, kind, tensor, call)
+        recorded = [one for one in self._reader.histograms() if one.series in chosen]
+        if not recorded:
+            raise TraceLookupError("no histogram was recorded of it; Recorder(..., histograms=)")
+        series = min(one.series for one in recorded)
+        shown = [one for one in recorded if one.series == series]
+        return histogram_figure(shown, series_label(header, series))
+
     def losses(self, start: int = 0, stop: int | None = None) -> "Column":
         """Loss of each batch, metrics and learning rate over the iterations."""
         from bokeh.layouts import column

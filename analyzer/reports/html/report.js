@@ -198,6 +198,7 @@
     const margin = (edge(n) - edge(0)) * 0.02;
     setRange(model("histogram").x_range, { start: edge(0) - margin, end: edge(n) + margin });
     const lost = histogram.n_nonfinite ? ` (${histogram.n_nonfinite} not finite)` : "";
+    model("histogram").below[0].axis_label = histogram.axis;
     model("histogram").title.text = `Elements, iteration ${histogram.iteration}${lost}`;
   }
 
