@@ -44,7 +44,7 @@ from .analyzer.runs import HEADER, FakeRun
 from .traces.build import SUFFIXES
 
 FUZZ = settings(
-    max_examples=25,
+    max_examples=10,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

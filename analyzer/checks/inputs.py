@@ -68,7 +68,8 @@ def _not_scaled(facts: Facts, threshold: float) -> Iterator[Sighting]:
     ends = facts.ends
     size = ends.early(series, "rms")
     mean = ends.early(series, "mean")
-    std = math.sqrt(max(size**2 - mean**2, 0.0))
+    # Not from their squares, which overflow.
+    std = math.sqrt(max(size - abs(mean), 0.0)) * math.sqrt(size + abs(mean))
     kind = Kind.OUTPUT if layer is not None else Kind.INPUT
     if not math.isfinite(size) or std == 0:
         return
