@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))  # where the rest of this benchmark is found
 NAMES = ("mlp", "cnn", "residual", "transformer", "wide")
 ARM_NAMES = (
     "recorder",
@@ -51,13 +52,13 @@ def main() -> None:
     parser.add_argument("--child", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
-        from overhead.training import MEASUREMENTS
+        from benchmarks.overhead.training import MEASUREMENTS
 
         kind, *arguments = json.loads(options.child)
         print(json.dumps(MEASUREMENTS[kind](*arguments)))
         return
 
-    from overhead.page import page, ratio_of, table
+    from benchmarks.overhead.page import page, ratio_of, table
 
     if options.xla:
         os.environ["OVERHEAD_JIT_COMPILE"] = "1"

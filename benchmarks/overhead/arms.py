@@ -60,7 +60,7 @@ def floor(folder: Path) -> Iterator[list[Any]]:
     """One ``reduce_sum`` of every tensor that the recorder observes, and nothing else."""
     sink = tf.Variable(0.0)
 
-    def reduce_only(tensors: Any, session: Any) -> None:
+    def reduce_only(tensors: Any, session: Any, replay: Any = None) -> None:
         sums = [
             tf.reduce_sum(tf.cast(one.value if one.minus is None else one.value - one.minus, float))
             for one in tensors.tapped
