@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from deeplocalize.analyzer import analyze
 from deeplocalize.analyzer.cli import main as analyze_main
 from deeplocalize.analyzer.reports import REPORTS, Style
+from deeplocalize.analyzer.reports.html.views import views_of
 from deeplocalize.traces import (
     ITERATIONS,
     STATISTICS,
@@ -32,7 +33,6 @@ from deeplocalize.traces import (
     Tensor,
     TraceError,
     TraceFieldError,
-    TraceLookupError,
     TraceWriter,
     convert,
     create_writer,
@@ -44,7 +44,7 @@ from .analyzer.runs import HEADER, FakeRun
 from .traces.build import SUFFIXES
 
 FUZZ = settings(
-    max_examples=10,
+    max_examples=30,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -257,13 +257,11 @@ def use(path: Path) -> None:
         assert len(trace.layers) == len(trace.header.layers)
         assert len(trace.series) == len(trace.header.series)
         assert set(trace.statistics()["iteration"]) <= set(trace.iterations["iteration"])
-        assert len(trace.events) and len(trace.tensors) <= 1
-        with suppress(TraceLookupError):
-            assert trace.plot.losses().children
-            assert trace.plot.heatmap().renderers
-            assert trace.plot.series().children
+        assert len(trace.events) <= 1 and len(trace.tensors) <= 1
         diagnosis = analyze(trace)
-        for report in REPORTS.values():
-            assert report(diagnosis, trace.reader, Style(False, True))
+        # Drawing takes a second, and what is drawn is in the views.
+        assert views_of(trace.reader, diagnosis).overview.n_columns
+        for name in REPORTS.keys() - {"html"}:
+            assert REPORTS[name](diagnosis, trace.reader, Style(False, True))
     with suppress(TraceError):
         convert(path, path.with_name(f"copy{path.suffix}"), overwrite=True)
