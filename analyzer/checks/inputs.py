@@ -69,7 +69,7 @@ def _not_scaled(facts: Facts, threshold: float) -> Iterator[Sighting]:
     size = ends.early(series, "rms")
     mean = ends.early(series, "mean")
     # Not from their squares, which overflow.
-    std = math.sqrt(max(size - abs(mean), 0.0)) * math.sqrt(size + abs(mean))
+    std = math.sqrt(max(size - abs(mean), 0.0)) * math.sqrt(max(size + abs(mean), 0.0))
     kind = Kind.OUTPUT if layer is not None else Kind.INPUT
     if not math.isfinite(size) or std == 0:
         return
