@@ -180,7 +180,7 @@ class LoopRecorder:
     def _index(self, layer: str) -> int:
         if layer not in self._layers:
             self._add_layer(layer, None)
-            self._session.set_layers(tuple(self._layers.values()))
+            self._session.set_model(tuple(self._layers.values()))
         return self._layers[layer].index
 
     def _add_layer(self, name: str, activation: str | None) -> None:
@@ -195,4 +195,4 @@ class LoopRecorder:
             self._weights.add((layer, tensor))
             known = self._layers[layer]
             self._layers[layer] = replace(known, n_parameters=known.n_parameters + size)
-            self._session.set_layers(tuple(self._layers.values()))
+            self._session.set_model(tuple(self._layers.values()))

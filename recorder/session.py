@@ -221,9 +221,14 @@ class Session:
 
     # ---- what the callback calls -------------------------------------------------------------
 
-    def set_layers(self, layers: Sequence[Layer]) -> None:
+    def set_model(
+        self, layers: Sequence[Layer], model_config: Mapping[str, Any] | None = None
+    ) -> None:
         """Replace the header's layers; those that have series must stay where they are."""
-        self._recording.set_header(replace(self._recording.header, layers=tuple(layers)))
+        header = replace(self._recording.header, layers=tuple(layers))
+        if model_config is not None:
+            header = replace(header, model_config=dict(model_config))
+        self._recording.set_header(header)
 
     def go_on_from(self, continuation: Continuation) -> None:
         """Number the iterations on from an earlier trace, and say so in this one."""

@@ -161,6 +161,8 @@ class KerasPatches:
         index = self._index.get(id(layer))
         if index is None or self._is_of_another_replica():
             return outputs
+        if any(isinstance(value, keras.KerasTensor) for value in keras.tree.flatten(outputs)):
+            return outputs  # a model that builds itself asks its layers for shapes only
         is_recurrent_cell = hasattr(layer, "state_size") and not isinstance(layer, keras.layers.RNN)
         if is_recurrent_cell or not self._is_outermost():
             self._inner_layers.add(index)

@@ -1,9 +1,10 @@
 """Put a recording train function in the place of a Keras model's own, for the length of a fit."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..fit_scope import watch_fit
+from ..keras_model import PlacedLayer, describe_layers, model_config, placed_layers
 from ..session import Session
 from . import Detach, OnLeft
 
@@ -15,14 +16,21 @@ def take_over(model: Any, tapped: TrainFunction, session: Session, on_left: OnLe
     """Let the running ``fit`` call ``tapped``, which does the same as the model's own function."""
     original = model.train_function
     history = getattr(model, "history", None)
+    placed = placed_layers(model)
+    is_described = model.built
 
     def train_function(*args: Any) -> Any:
+        nonlocal is_described
         if not session.is_open and getattr(model, "history", None) is not history:
             # Left behind by a fit that ended in an exception nobody told us of.
             detach()
             return original(*args)
         # Exceptions are not judged here: by some of them Keras learns that an epoch is over.
-        return tapped(*args)
+        logs = tapped(*args)
+        if not is_described:
+            is_described = True
+            _describe_anew(model, placed, session)
+        return logs
 
     def detach() -> None:
         if model.train_function is train_function:
@@ -31,3 +39,11 @@ def take_over(model: Any, tapped: TrainFunction, session: Session, on_left: OnLe
     watch_fit(model, on_left, lambda: on_left(None))
     model.train_function = train_function
     return detach
+
+
+def _describe_anew(model: Any, placed: Sequence[PlacedLayer], session: Session) -> None:
+    """A model that was given no shape of its input has built itself in its first step."""
+    try:
+        session.set_model(describe_layers(tuple(placed)), model_config(model))
+    except Exception as error:  # the outermost tap: a failing recorder must not stop a training
+        session.failed(error)
