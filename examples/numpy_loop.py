@@ -11,7 +11,7 @@ from sklearn.datasets import load_digits
 
 from deeplocalize.recorder import LoopRecorder
 
-EPOCHS, BATCH_SIZE, LEARNING_RATE = 5, 32, 1e-4
+EPOCHS, BATCH_SIZE, LEARNING_RATE = 8, 32, 5e-4
 
 
 def stable_softmax(z):
