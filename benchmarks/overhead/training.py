@@ -18,31 +18,41 @@ from .arms import ARMS, SLOW, Arm, OriginalCallback, plain
 from .workloads import WORKLOADS, Workload, trained
 
 WARM_EPOCHS, TIMED_EPOCHS = 1, 2
-N_SLOW_BATCHES = 4
+N_SLOW_BATCHES = 40
 BROKEN_BATCH = 3
 
 Numbers = dict[str, Any]
 
 
 class Clock(keras.callbacks.Callback):
-    """Seconds of each epoch, and until the end of the first step."""
+    """When each step of each epoch ended.
+
+    Steps are timed from the end of the first to the end of the last: what Keras does between two
+    epochs takes as long as dozens of small steps.
+    """
 
     async_safe = True
 
     def __init__(self) -> None:
         super().__init__()
-        self.epochs_s: list[float] = []
-        self.first_step_s = 0.0
+        self._ends: list[list[float]] = []
         self._created = time.perf_counter()
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self._began = time.perf_counter()
+        self._ends.append([])
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        self.first_step_s = self.first_step_s or time.perf_counter() - self._created
+        self._ends[-1].append(time.perf_counter())
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        self.epochs_s.append(time.perf_counter() - self._began)
+    @property
+    def first_step_s(self) -> float:
+        return self._ends[0][0] - self._created
+
+    def step_s(self, first_epoch: int) -> float:
+        """Seconds per step, the median of the epochs from the one given on."""
+        return statistics.median(
+            (ends[-1] - ends[0]) / (len(ends) - 1) for ends in self._ends[first_epoch:]
+        )
 
 
 def measure_pairs(workload_name: str, arm_name: str, n_pairs: int) -> Numbers:
@@ -80,7 +90,7 @@ MEASUREMENTS: dict[str, Callable[..., Numbers]] = {"pairs": measure_pairs, "star
 def _step_s(workload: Workload, arm: Arm, folder: Path) -> float:
     model, x, y = trained(workload)
     clock = _fit(model, x, y, workload, arm, folder, WARM_EPOCHS + TIMED_EPOCHS)
-    return statistics.median(clock.epochs_s[WARM_EPOCHS:]) / workload.n_batches
+    return clock.step_s(WARM_EPOCHS)
 
 
 def _fit(
