@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from deeplocalize.traces.histogram import Histogram
 
-from .kernel import compiled, widened
+from .compiled import compiled
+from .kernel import widened
 
 _FIRST = -1073  # of the smallest subnormal float64
 _N_EXPONENTS = 1024 - _FIRST + 1

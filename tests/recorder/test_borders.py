@@ -36,6 +36,6 @@ def test_a_framework_is_imported_where_it_is_the_subject(path: Path) -> None:
     allowed = {"keras"} if is_about_keras else set()
     if path.parent.name == "backends":
         allowed = {"keras", *(name for name in HEAVY if path.stem.startswith(name))}
-    if path.name == "kernel.py":
+    if path.name in ("compiled.py", "row_kernels.py"):
         allowed = {"numba"}
     assert heavy <= allowed
