@@ -113,6 +113,7 @@ class Recording:
         self.is_full = False
         """Whether the trace has reached ``max_bytes``; what is appended then is written still."""
         self._n_series_written = 0
+        self._n_handed_over = 0
         self._batch = _Batch(header=header)
         self._lock = threading.Lock()
         self._queue: queue.Queue[_Batch | None] = queue.Queue(maxsize=2)
@@ -196,22 +197,27 @@ class Recording:
             if batch.is_empty:
                 return
             self._batch = _Batch(first_iteration=batch.first_iteration + len(batch.rows))
+            self._n_handed_over += 1
         self._queue.put(batch)
 
     # ---- the background thread --------------------------------------------------------------
 
     def _write(self) -> None:
         """Write batches until told to stop; after a failure only drain the queue."""
+        n_taken = 0
         while True:
             try:
                 batch = self._queue.get(timeout=self._patience_s())
             except queue.Empty:
                 with self._lock:
+                    if self._n_handed_over > n_taken:
+                        continue  # what was handed over since the wait ended comes first
                     batch = self._batch
                     self._batch = _Batch(first_iteration=batch.first_iteration + len(batch.rows))
                 self._write_batch(batch)
                 continue
             if batch is not None:
+                n_taken += 1
                 self._write_batch(batch)
             self._queue.task_done()
             if batch is None:
