@@ -1,5 +1,6 @@
 """A training that goes on from an earlier one: from which trace, and at which iteration."""
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +18,8 @@ class Continuation:
 def continuation_of(path: Path, epoch: int) -> Continuation:
     """Where a training that begins with an epoch goes on from an earlier trace.
 
-    After its last iteration; or, where it holds iterations of that epoch already (it was ended
-    after a checkpoint, which the training now goes back to), at the first of them.
+    After its last iteration; or, where it holds iterations of that epoch or later ones already (it
+    was ended after a checkpoint, which the training now goes back to), at the first of them.
 
     Raises
     ------
@@ -27,15 +28,14 @@ def continuation_of(path: Path, epoch: int) -> Continuation:
     """
     reader = open_reader(path)
     try:
-        low, high = 0, reader.n_iterations
-        while low < high:
-            middle = (low + high) // 2
-            if reader.iterations(middle, middle + 1)["epoch"][0] < epoch:
-                low = middle + 1
-            else:
-                high = middle
-        if not low:
-            return Continuation(path, 0)
-        return Continuation(path, int(reader.iterations(low - 1, low)["iteration"][0]) + 1)
+
+        def at(row: int, column: str) -> int:
+            return int(reader.iterations(row, row + 1)[column][0])
+
+        n = reader.n_iterations
+        row = bisect_left(range(n), epoch, key=lambda row: at(row, "epoch"))
+        if row < n:
+            return Continuation(path, at(row, "iteration"))
+        return Continuation(path, at(n - 1, "iteration") + 1 if n else 0)
     finally:
         reader.close()

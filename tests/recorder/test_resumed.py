@@ -13,6 +13,7 @@ import pytest
 
 from deeplocalize.analyzer import analyze
 from deeplocalize.recorder import Recorder
+from deeplocalize.recorder.continuation import continuation_of
 from deeplocalize.recorder.numpynet import Sequential
 from deeplocalize.recorder.numpynet.layers import Dense
 from deeplocalize.traces import TraceNotFoundError, open_trace
@@ -108,6 +109,8 @@ def test_the_numpy_network_goes_on_in_the_same_way(tmp_path: Path) -> None:
     with open_trace(tmp_path / "run-2.h5") as trace:
         assert list(trace.iterations["iteration"]) == list(range(20, 30))
         assert trace.header.n_updates_before == 20
+    found = [continuation_of(tmp_path / "run-2.h5", epoch).first_iteration for epoch in (1, 2, 3)]
+    assert found == [20, 20, 30]
 
 
 @pytest.mark.parametrize("suffix", [".h5", ".parquet"])
