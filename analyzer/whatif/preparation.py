@@ -52,7 +52,7 @@ def task_of(setup: Setup, samples: Samples, yardstick: Yardstick, seed: int) -> 
     Raises
     ------
     ObstacleError
-        No sample is finite.
+        No sample is finite; or classes are to be numbered, and the labels are none.
     """
     training, judged = split(samples, seed)
     judged = judged.at(np.flatnonzero(judged.is_finite))
@@ -64,6 +64,8 @@ def task_of(setup: Setup, samples: Samples, yardstick: Yardstick, seed: int) -> 
     y_scale = _scale(training.y) if setup.scales_targets else UNSCALED
     y = y_scale.applied(training.y)
     if setup.indexes_classes:
+        if not yardstick.classes:
+            raise ObstacleError("the labels are values, not classes")
         y = np.searchsorted(np.array(yardstick.classes), y).astype(training.y.dtype)
     return Task(
         replace(training, x=x_scale.applied(training.x), y=y),

@@ -157,11 +157,13 @@ def _opening_entries(reader: TraceReader) -> dict[int, dict[int, TensorEntry]]:
     """By iteration and series: every batch up to the first that is missing."""
     header, found = reader.header, dict[int, dict[int, TensorEntry]]()
     limit = header.opening.max_batches if header.opening else 0
+    # A training that goes on from another counts on from there.
+    first = int(reader.iterations(0, 1)["iteration"][0]) if reader.n_iterations else 0
     for entry in reader.tensor_entries():
-        if 0 <= entry.iteration < limit and 0 <= entry.series < len(header.series):
+        if 0 <= entry.iteration - first < limit and 0 <= entry.series < len(header.series):
             found.setdefault(entry.iteration, {})[entry.series] = entry
     kept: dict[int, dict[int, TensorEntry]] = {}
-    for iteration in range(limit):
+    for iteration in range(first, first + limit):
         kinds = [header.series[series].kind for series in found.get(iteration, ())]
         if Kind.INPUT not in kinds or Kind.LABEL not in kinds:
             break
@@ -212,7 +214,7 @@ def _distinct(samples: Samples) -> Samples:
 
 def _weights(reader: TraceReader, entries: Mapping[int, Mapping[int, TensorEntry]]) -> list[Weight]:
     header, found = reader.header, []
-    for series, entry in entries.get(0, {}).items():
+    for series, entry in next(iter(entries.values())).items():
         facts = header.series[series]
         layer = header.layer_of(facts)
         if facts.kind in (Kind.WEIGHT, Kind.STATE) and layer is not None:

@@ -17,13 +17,16 @@ from deeplocalize.analyzer.reports import PLAIN, REPORTS
 from deeplocalize.analyzer.rules.rule import Symptom
 from deeplocalize.analyzer.trial import Status, Trial, spread_of
 from deeplocalize.analyzer.whatif import protocol
+from deeplocalize.analyzer.whatif.answers import yardstick_of
 from deeplocalize.analyzer.whatif.judgement import judge, ranked
 from deeplocalize.analyzer.whatif.obstacle import ObstacleError
+from deeplocalize.analyzer.whatif.preparation import task_of
 from deeplocalize.analyzer.whatif.recipe import Recipe, Samples, Setup, recipe_of
 from deeplocalize.traces.files import create_writer
 from deeplocalize.traces.header import Header, Opening
 from deeplocalize.traces.interface import Tensor
-from deeplocalize.traces.schema import Kind
+from deeplocalize.traces.schema import ITERATIONS, Kind
+from deeplocalize.traces.table import Block, Table
 from deeplocalize.traces.trace import open_trace
 
 from .runs import HEADER, FakeRun
@@ -39,11 +42,13 @@ def replayable(header: Header = HEADER) -> Header:
     return replace(header, model_config=CONFIG, opening=OPENING)
 
 
-def write(path: Path, run: FakeRun, n_batches: int = N_BATCHES, repeats: bool = False) -> Path:
+def write(
+    path: Path, run: FakeRun, n_batches: int = N_BATCHES, repeats: bool = False, first: int = 0
+) -> Path:
     """A trace with its first batches in full; labels say on which side of 0 the inputs lie."""
     writer = create_writer(path)
     writer.write_header(run.header)
-    writer.append(run.block())
+    writer.append(numbered_from(first, run.block()))
     random = np.random.default_rng(0)
     for iteration in range(n_batches):
         if iteration == 0 or not repeats:
@@ -51,13 +56,20 @@ def write(path: Path, run: FakeRun, n_batches: int = N_BATCHES, repeats: bool = 
             y = np.eye(3, dtype=np.float32)[(x[:, 0] > 0).astype(int) + (x[:, 1] > 0)]
         writer.append_tensors(
             [
-                Tensor(iteration, run.index(Kind.INPUT), x),
-                Tensor(iteration, run.index(Kind.LABEL), y),
+                Tensor(first + iteration, run.index(Kind.INPUT), x),
+                Tensor(first + iteration, run.index(Kind.LABEL), y),
             ]
         )
     writer.append_events(run.events)
     writer.close()
     return path
+
+
+def numbered_from(first: int, block: Block) -> Block:
+    """The block of a training that goes on from another."""
+    columns = {name: block.iterations[name] for name in block.iterations.names}
+    columns["iteration"] = columns["iteration"] + first
+    return Block(Table(ITERATIONS, columns), block.recorded + first, block.statistics)
 
 
 def faulty_run() -> FakeRun:
@@ -324,6 +336,24 @@ def test_samples_that_come_twice_count_once(tmp_path: Path) -> None:
     with open_trace(path) as trace:
         recipe = recipe_of(trace.reader)
     assert (len(recipe.samples), recipe.batch_size) == (BATCH, BATCH)
+
+
+def test_a_training_that_goes_on_from_another_is_replayed_from_its_own_first_batch(
+    tmp_path: Path,
+) -> None:
+    recipes = []
+    for first in (0, 400):
+        path = write(tmp_path / f"from-{first}.h5", FakeRun(header=replayable()), first=first)
+        with open_trace(path) as trace:
+            recipes.append(recipe_of(trace.reader))
+    np.testing.assert_array_equal(recipes[0].samples.x, recipes[1].samples.x)
+
+
+def test_classes_are_numbered_only_where_labels_are_classes() -> None:
+    samples = Samples(np.ones((4, 2)), np.arange(4) + 0.5, None)
+    setup = Setup("Sequential", CONFIG, "mse", {}, 1, indexes_classes=True)
+    with pytest.raises(ObstacleError, match="not classes"):
+        task_of(setup, samples, yardstick_of(samples.y, ["mse"]), seed=0)
 
 
 def test_a_fix_that_keras_refuses_is_not_tried(
