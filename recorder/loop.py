@@ -17,9 +17,10 @@ from deeplocalize.traces.files import create_writer
 from deeplocalize.traces.header import Header, Layer
 from deeplocalize.traces.schema import Kind, RunStatus
 
+from .options import Options
 from .recorder import deeplocalize_version, now
 from .schedule import Schedule, due_of
-from .session import Options, Session
+from .session import Session
 from .step_collector import StepCollector
 
 

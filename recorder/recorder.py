@@ -28,9 +28,10 @@ from .backends import OnLeft, backend_of, repeat_obstacle_of
 from .backends.first_step import from_first_step
 from .continuation import continuation_of
 from .opening import DEFAULT_BATCHES, MAX_BYTES
+from .options import Options
 from .ring import DEFAULT_BYTES
 from .schedule import Schedule, due_of, sparse
-from .session import Observer, Options, Session
+from .session import Observer, Session
 
 
 class TrainingRecorder:

@@ -40,7 +40,7 @@ def sparse(iteration: int) -> bool:
     return powers_of_two(iteration) or iteration % SPARSE_EVERY == 0
 
 
-def described(schedule: Schedule) -> str:
+def in_words(schedule: Schedule) -> str:
     """A schedule in words, as far as it is one of ours."""
     if schedule is sparse:
         return f"iterations 0, 1, 2, 4, 8, ... and every {SPARSE_EVERY}th"

@@ -6,7 +6,6 @@ here raises into the training: the first error ends the recording with one warni
 """
 
 import contextlib
-import sys
 import threading
 import time
 import warnings
@@ -26,45 +25,19 @@ from .continuation import Continuation
 from .exponents import histograms_of
 from .kernel import compile_kernels
 from .measurement import nonfinite
-from .opening import OpeningBatches
+from .options import Options
 from .plan import Plan, Plans
 from .recording import Recording, Row
-from .ring import DEFAULT_BYTES, Ring
-from .schedule import Schedule, always, described, name_of, schedule_of
+from .retention import Retention
+from .schedule import Schedule, schedule_of
 from .step_values import StepValues
 
 Observer = Callable[[Header, Row], None]
 """Is shown a row of the trace and the header as it is then; what it raises ends the recording."""
 
 # A training killed in its first epoch is to leave a summary, too.
-_SUMMARY_ITERATIONS = {16**k for k in range(8)}
+_SUMMARY_STEPS = {16**k for k in range(8)}
 _SCALED_KINDS = {Kind.OUTPUT_GRADIENT, Kind.PREACTIVATION_GRADIENT, Kind.WEIGHT_GRADIENT}
-
-
-@dataclass(frozen=True)
-class Options:
-    """What is recorded, as `Recorder` documents it."""
-
-    schedule: Schedule | Mapping[str, Schedule] | None = None
-    tensors: Schedule | None = None
-    ring_bytes: int = DEFAULT_BYTES
-    trigger: Callable[[int, float], bool] | None = None
-    budget: float | None = None
-    max_bytes: int | None = None
-    exact: Schedule | None = None
-    histograms: Schedule | None = None
-
-    def described(self) -> dict[str, Any]:
-        """What the header says of when and how much was recorded."""
-        return {
-            "statistics": name_of(self.schedule or always),
-            "tensors": name_of(self.tensors),
-            "histograms": name_of(self.histograms),
-            "ring_bytes": self.ring_bytes,
-            "budget": self.budget,
-            "max_bytes": self.max_bytes,
-            "exact": name_of(self.exact),
-        }
 
 
 @dataclass(frozen=True)
@@ -104,15 +77,14 @@ class Session:
         compile_kernels()  # before the clock of a budget starts
         header = replace(header, schedule=options.described())
         self._recording = Recording(writer, header, max_bytes=options.max_bytes)
-        self._ring = Ring(options.ring_bytes) if options.ring_bytes else None
+        self._retention = Retention(self._recording, options)
         self._budget = Budget(options.budget) if options.budget is not None else None
-        opening = header.opening
-        self._opening = None if opening is None else OpeningBatches(opening)
         self._has_broken = False
         self._is_full = False
         self._observer = observer
         self._plans = Plans(self._recording, options.schedule)
         self._summarizes_data = True
+        self._n_measured = 0
         self._n_scheduled = 0
         self._schedules: set[Schedule] = set()
         self._epoch = 0
@@ -120,8 +92,6 @@ class Session:
         self._lock = threading.Lock()
         self._pending: _Step | None = None
         self._replay_is_refused = False
-        if options.exact is not None:
-            self._note_exact(described(options.exact))
         self.is_open = True
         self._recording.event(EventName.BEGIN)
 
@@ -138,16 +108,11 @@ class Session:
         """
         if not self.is_open or self._is_full:
             return False
-        iteration = self._recording.n_iterations
-        series, layer_of = self._recording.header.series, self._recording.header.layer_of
-        if not series or (self._options.tensors is not None and self._options.tensors(iteration)):
-            return True
-        if self._budget is not None and not self._budget.allows():
+        try:
+            return self._is_due(self._recording.n_iterations)
+        except Exception as error:  # the outermost tap: a schedule is the user's own
+            self.failed(error)
             return False
-        if len(series) != self._n_scheduled:
-            self._n_scheduled = len(series)
-            self._schedules = {schedule_of(s, layer_of(s), self._options.schedule) for s in series}
-        return any(schedule(iteration) for schedule in self._schedules)
 
     @property
     def watches(self) -> bool:
@@ -214,7 +179,9 @@ class Session:
             return
         self._replay_is_refused = True
         message = f"exact=True adds nothing to this recording: {reason}"
-        self._note_exact(message)
+        header = self._recording.header
+        schedule = {**header.schedule, "exact": message}
+        self._recording.set_header(replace(header, schedule=schedule))
         self._recording.event(EventName.NOTE, message)
         with contextlib.suppress(RuntimeWarning):  # where warnings are errors
             warnings.warn(f"deeplocalize: {message}", RuntimeWarning, stacklevel=2)
@@ -279,6 +246,20 @@ class Session:
 
     # ---- within ------------------------------------------------------------------------------
 
+    def _is_due(self, iteration: int) -> bool:
+        series, layer_of = self._recording.header.series, self._recording.header.layer_of
+        if not series or self._retention.is_due(iteration):
+            return True
+        if not self._is_within_budget():
+            return False
+        if len(series) != self._n_scheduled:
+            self._n_scheduled = len(series)
+            self._schedules = {schedule_of(s, layer_of(s), self._options.schedule) for s in series}
+        histograms = self._options.histograms
+        if histograms is not None and histograms(iteration):
+            return True
+        return any(schedule(iteration) for schedule in self._schedules)
+
     def _measure(self, plan: Plan, values: StepValues, began: float) -> _Step | None:
         if self._recording.is_full:
             self._is_full = True
@@ -315,7 +296,8 @@ class Session:
             self._recording.elapsed_s,
         )
         self._batch += 1
-        if self._summarizes_data and iteration in _SUMMARY_ITERATIONS:
+        self._n_measured += 1
+        if self._summarizes_data and self._n_measured in _SUMMARY_STEPS:
             self._plans.update_data_summary()
         return _Step(
             plan, values, row, self._breaks(plan, values, measured[nonfinite(rows)]), began
@@ -343,88 +325,33 @@ class Session:
         if step is None:
             return
         iteration = self._recording.n_iterations
-        row, series, values = step.row, step.plan.series, step.values
+        plan, row, values = step.plan, step.row, step.values
+        series, kinds = plan.series.tolist(), list(plan.kinds)
         if replayed is not None:
-            assert step.plan.replay is not None
-            row = _with_replay(row, step.plan.replay, replayed)
-            series = np.concatenate([series, step.plan.replay.series])
+            assert plan.replay is not None
+            row = _with_replay(row, plan.replay, replayed)
+            series += plan.replay.series.tolist()
+            kinds += plan.replay.kinds
             values = replace(
                 values,
                 tensors=[*values.tensors, *replayed.tensors],
                 minus=[*values.minus, *replayed.minus],
             )
         self._count_elements(iteration, series, values)
-        is_kept = self._keep_tensors(iteration, series, values)
-        if self._opening is not None:
-            self._keep_opening(self._opening, iteration, step, is_kept)
+        self._retention.keep(iteration, row.epoch, series, kinds, values)
         self._recording.append(row)
-        self._respond(iteration, row.loss, step.breaks)
+        self._has_broken |= step.breaks
+        self._retention.respond(iteration, row.loss, step.breaks)
         if self._observer is not None:
             self._observer(self._recording.header, row)
         if self._budget is not None:
             self._budget.spend(time.perf_counter() - step.began)
 
-    def _count_elements(self, iteration: int, series: NDArray[np.intp], values: StepValues) -> None:
+    def _count_elements(self, iteration: int, series: Sequence[int], values: StepValues) -> None:
         due = self._options.histograms
         if due is not None and due(iteration) and self._is_within_budget():
-            counted = histograms_of(iteration, series.tolist(), values.tensors, values.minus)
+            counted = histograms_of(iteration, series, values.tensors, values.minus)
             self._recording.append_histograms(counted)
-
-    def _keep_tensors(self, iteration: int, series: NDArray[np.intp], values: StepValues) -> bool:
-        """Write full tensors where the schedule says so (true), else hold them in the ring."""
-        due = self._options.tensors is not None and self._options.tensors(iteration)
-        ring = Ring(sys.maxsize) if due else self._ring
-        if ring is None:
-            return False
-        lasting = due or values.lasting
-        ring.push(iteration, series.tolist(), values.tensors, values.minus, lasting)
-        if due:
-            self._recording.append_tensors(ring.drain())
-        return due
-
-    def _keep_opening(
-        self, opening: OpeningBatches, iteration: int, step: _Step, is_kept: bool
-    ) -> None:
-        """Write what training on this step's batch again takes, unless it is written already."""
-        plan = step.plan
-        kept = opening.tensors(
-            iteration, step.row.epoch, plan.series.tolist(), plan.kinds, step.values
-        )
-        self._recording.append_tensors(() if is_kept else kept)
-        if opening.is_over:
-            self._end_opening(opening)
-
-    def _end_opening(self, opening: OpeningBatches) -> None:
-        self._opening = None
-        if opening.note:
-            self._recording.event(EventName.NOTE, opening.note)
-
-    def _respond(self, iteration: int, loss: float, breaks: bool) -> None:
-        """Write out the ring where something is not finite for the first time, or is triggered."""
-        trigger = self._options.trigger
-        if trigger is not None and trigger(iteration, loss):
-            self._write_ring("triggered")
-        if breaks:
-            self._has_broken = True
-            self._write_ring("not finite for the first time")
-            self._ring = None  # what follows is broken anyway
-
-    def _write_ring(self, why: str) -> None:
-        if self._ring is None:
-            return
-        tensors = self._ring.drain()
-        self._recording.append_tensors(tensors)
-        first = min((t.iteration for t in tensors), default=-1)
-        last = self._recording.n_iterations - 1
-        message = (
-            f"{why} at iteration {last}; tensors of iterations {first} to {last} are kept in full"
-        )
-        if tensors:
-            self._recording.event(EventName.ANOMALY, message, {"first_iteration": first})
-
-    def _note_exact(self, text: str) -> None:
-        header = self._recording.header
-        self._recording.set_header(replace(header, schedule={**header.schedule, "exact": text}))
 
 
 def _with_replay(row: Row, plan: Plan, values: StepValues) -> Row:

@@ -1,0 +1,91 @@
+"""Which tensors of a training are kept in full: those of the last iterations, of the first, or all.
+
+The ring holds the last iterations in memory and is written where something breaks; the opening is
+what training on the first batches again takes; a schedule may ask for everything.
+"""
+
+import sys
+from collections.abc import Sequence
+
+from deeplocalize.traces.interface import Tensor
+from deeplocalize.traces.schema import EventName, Kind
+
+from .opening import OpeningBatches
+from .options import Options
+from .recording import Recording
+from .ring import Ring
+from .step_values import StepValues
+
+
+class Retention:
+    """Keeps tensors of one step after another.
+
+    Parameters
+    ----------
+    recording
+        Where they are written.
+    options
+        Those on full tensors, the ring and its trigger.
+    """
+
+    def __init__(self, recording: Recording, options: Options) -> None:
+        self._recording = recording
+        self._schedule = options.tensors
+        self._trigger = options.trigger
+        self._ring = Ring(options.ring_bytes) if options.ring_bytes else None
+        opening = recording.header.opening
+        self._opening = None if opening is None else OpeningBatches(opening)
+
+    def is_due(self, iteration: int) -> bool:
+        """Whether all tensors of an iteration are wanted."""
+        return self._schedule is not None and self._schedule(iteration)
+
+    def keep(
+        self,
+        iteration: int,
+        epoch: int,
+        series: Sequence[int],
+        kinds: Sequence[Kind],
+        values: StepValues,
+    ) -> None:
+        """Write the step's tensors where they are due, else hold them in the ring."""
+        due = self.is_due(iteration)
+        ring = Ring(sys.maxsize) if due else self._ring
+        if ring is not None:
+            lasting = due or values.lasting
+            ring.push(iteration, series, values.tensors, values.minus, lasting)
+            if due:
+                self._recording.append_tensors(ring.drain())
+        if self._opening is not None:
+            kept = self._opening.tensors(iteration, epoch, series, kinds, values)
+            self._recording.append_tensors(() if due else kept)  # once is enough
+            self._end_opening(self._opening)
+
+    def _end_opening(self, opening: OpeningBatches) -> None:
+        if opening.is_over:
+            self._opening = None
+            if opening.note:
+                self._recording.event(EventName.NOTE, opening.note)
+
+    def respond(self, iteration: int, loss: float, breaks: bool) -> None:
+        """Write out the ring where something is not finite for the first time, or is triggered.
+
+        To be called once the iteration is recorded.
+        """
+        if self._trigger is not None and self._trigger(iteration, loss):
+            self._write_ring(iteration, "triggered")
+        if breaks:
+            self._write_ring(iteration, "not finite for the first time")
+            self._ring = None  # what follows is broken anyway
+
+    def _write_ring(self, iteration: int, why: str) -> None:
+        tensors: list[Tensor] = [] if self._ring is None else self._ring.drain()
+        if not tensors:
+            return
+        self._recording.append_tensors(tensors)
+        first = min(tensor.iteration for tensor in tensors)
+        message = (
+            f"{why} at iteration {iteration}; "
+            f"tensors of iterations {first} to {iteration} are kept in full"
+        )
+        self._recording.event(EventName.ANOMALY, message, {"first_iteration": first})
