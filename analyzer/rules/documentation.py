@@ -23,11 +23,11 @@ recorded one stands for those since the one before, up to a third of the patienc
 fault is the earliest finding of the highest severity, in the order of (onset, position in the
 step).
 
-Severe and fatal findings make a verdict faulty, with one exception: that the loss is no better
-than always predicting the same may be the data's doing, and takes a suspect with a confidence
+Severe and fatal findings make a verdict faulty, with one exception: a loss no better than always
+predicting the same may be the data's doing, and counts only beside a suspect with a confidence
 of {LEAST_CONFIDENCE:g} or more. Notices only support a suspect; those of the checks and of the
-curves are shown as worth knowing. A run without a fault is called healthy only if it came a fifth
-of the way from always answering the same to perfection, as far as that is known; else there is no
+curves are listed as worth knowing. A run without a fault is called healthy only if it came a fifth
+of the way from always answering the same to perfection, where that is known; else there is no
 verdict.
 """
 
@@ -39,11 +39,11 @@ findings are notices.
 
 
 _CHECKS = """\
-Checks join what the program was (layers, loss, optimizer, data) with both ends of its run and
-what it came to. *Skill* is how far a run came from always answering the same (0) to perfection
-(1). A weakness is a fault where the run failed or was hurt, and a notice elsewhere: most data hold
-noise, so that little skill alone shows no harm. A mistake that nobody makes on purpose is also one
-below the skill that the check names.
+Checks join what the program was (layers, loss, optimizer, data) with how its run began, how it
+ended and what it came to. *Skill* is how far a run came from always answering the same (0) to
+perfection (1). A weakness is a fault where the run failed or was hurt, and a notice elsewhere: most
+data are noisy, so that little skill alone shows no harm. A mistake that nobody makes on purpose is
+a fault below the skill that its check names, too.
 """
 
 
