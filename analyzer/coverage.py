@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from deeplocalize.traces.header import Header, Opening
 from deeplocalize.traces.schema import Kind
 
-from .certain import replayed_series
+from .certainty import replayed_series
 from .engine import Replay
 from .places import LayerRef, layer_ref
 from .rules import CURVE_RULES

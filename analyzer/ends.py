@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from deeplocalize.traces.interface import TraceReader
 from deeplocalize.traces.table import Block
 
-from .certain import without_uncertain
+from .certainty import without_uncertain
 from .chunks import read_first, read_last, rows_of
 from .window import row_of
 

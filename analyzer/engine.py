@@ -14,7 +14,7 @@ from deeplocalize.traces.interface import TraceReader
 from deeplocalize.traces.schema import NONFINITE, STATISTICS, Kind
 from deeplocalize.traces.table import Block
 
-from .certain import count_replays, without_uncertain
+from .certainty import count_replays, without_uncertain
 from .chunks import CHUNK_BYTES, read_first, rows_per_chunk
 from .curve import EMPTY, Curve, gather_curve, merge_curves
 from .evidence import Runs, gather, merge, no_runs, only_counted

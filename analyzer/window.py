@@ -11,7 +11,7 @@ from deeplocalize.traces.header import Header
 from deeplocalize.traces.interface import TraceReader
 from deeplocalize.traces.table import Block
 
-from .certain import are_exact, without_uncertain
+from .certainty import are_exact, without_uncertain
 from .places import Moment
 
 N_BEFORE = 32

@@ -6,6 +6,8 @@ evidence of anything, except where the step itself broke. There it shows where t
 begun, which is better than nothing, and is said to be uncertain.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -33,16 +35,14 @@ def are_exact(header: Header, block: Block, series: int) -> Flags:
     """In which recorded rows a replayed series is what the step computed; shape (rows,)."""
     layer = header.series[series].layer
     checks = [i for i in _checks(header) if header.series[i].layer in (None, layer)]
-    n, rms = block.statistics["n"][:, checks], block.statistics["rms"][:, checks]
-    return np.asarray((n >= 0).any(axis=1) & ~((n >= 0) & (rms != 0)).any(axis=1))
+    _, are_exact = _replayed(block, checks)
+    return are_exact
 
 
 def count_replays(header: Header, block: Block) -> tuple[int, int]:
     """How many recorded rows were replayed, and in how many of them all checks passed."""
-    checks = _checks(header)
-    n, rms = block.statistics["n"][:, checks], block.statistics["rms"][:, checks]
-    rows = (n >= 0).any(axis=1)
-    return int(rows.sum()), int((rows & ~((n >= 0) & (rms != 0)).any(axis=1)).sum())
+    are_replayed, are_exact = _replayed(block, _checks(header))
+    return int(are_replayed.sum()), int(are_exact.sum())
 
 
 def without_uncertain(header: Header, block: Block) -> Block:
@@ -76,6 +76,14 @@ def without_uncertain(header: Header, block: Block) -> Block:
 
 def _checks(header: Header) -> list[int]:
     return [i for i, s in enumerate(header.series) if s.kind is Kind.REPLAY_ERROR]
+
+
+def _replayed(block: Block, checks: Sequence[int]) -> tuple[Flags, Flags]:
+    """Which recorded rows were replayed, and in which of them each of these checks passed."""
+    is_checked = block.statistics["n"][:, checks] >= 0
+    has_failed = is_checked & (block.statistics["rms"][:, checks] != 0)
+    are_replayed = is_checked.any(axis=1)
+    return np.asarray(are_replayed), np.asarray(are_replayed & ~has_failed.any(axis=1))
 
 
 def _is_broken(header: Header, block: Block) -> Flags:

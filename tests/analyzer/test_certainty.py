@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from deeplocalize.analyzer.certain import without_uncertain
+from deeplocalize.analyzer.certainty import without_uncertain
 from deeplocalize.analyzer.diagnosis import Diagnosis, Verdict, diagnose
 from deeplocalize.analyzer.reports import terminal
 from deeplocalize.analyzer.rules.rule import Symptom
