@@ -18,7 +18,7 @@ from deeplocalize.traces.header import Header, Layer
 from deeplocalize.traces.schema import Kind, RunStatus
 
 from .options import Options
-from .recorder import deeplocalize_version, now
+from .origin import with_origin
 from .schedule import Schedule, due_of
 from .session import Session
 from .step_collector import StepCollector
@@ -78,8 +78,6 @@ class LoopRecorder:
         for name, activation in activations.items():
             self._add_layer(name, activation)
         header = Header(
-            created=now(),
-            deeplocalize_version=deeplocalize_version(),
             framework="numpy",
             versions={"numpy": np.__version__},
             execution="eager",
@@ -91,7 +89,7 @@ class LoopRecorder:
         )
         self._session = Session(
             create_writer(self.path, overwrite),
-            header,
+            with_origin(header),
             Options(tensors=tensors, histograms=due_of(histograms)),
         )
         self._collector = StepCollector(self._session)

@@ -7,8 +7,6 @@ the business of a backend (``backends/``), and being a callback of some framewor
 
 import atexit
 import contextlib
-import datetime
-import importlib.metadata
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -20,7 +18,7 @@ import numpy as np
 
 from deeplocalize.traces.errors import TraceError
 from deeplocalize.traces.files import create_writer, open_reader
-from deeplocalize.traces.header import Header, Opening
+from deeplocalize.traces.header import Opening
 from deeplocalize.traces.interface import TraceWriter
 from deeplocalize.traces.schema import RunStatus
 
@@ -29,6 +27,7 @@ from .backends.first_step import from_first_step
 from .continuation import continuation_of
 from .opening import DEFAULT_BATCHES, MAX_BYTES
 from .options import Options
+from .origin import with_origin
 from .ring import DEFAULT_BYTES
 from .schedule import Schedule, due_of, sparse
 from .session import Observer, Session
@@ -221,7 +220,12 @@ class TrainingRecorder:
     def _enter(self) -> None:
         model = self.model
         backend = backend_of(model)
-        header = _completed(backend.describe(model), self.params or {})
+        params = self.params or {}
+        header = replace(
+            with_origin(backend.describe(model)),
+            n_epochs=params.get("epochs"),
+            steps_per_epoch=params.get("steps"),
+        )
         if self._n_replayable:
             opening = Opening(self._n_replayable, MAX_BYTES, repeat_obstacle_of(model))
             header = replace(header, opening=opening)
@@ -297,30 +301,6 @@ class TrainingRecorder:
             first = self._first_path
             self.path = first.with_name(f"{first.stem}-{self._n_fits}{first.suffix}")
         return create_writer(self.path, self._overwrite)
-
-
-def deeplocalize_version() -> str:
-    """Of the installed package; empty for a checkout that is merely on the path."""
-    try:
-        return importlib.metadata.version("deeplocalize")
-    except importlib.metadata.PackageNotFoundError:
-        return ""
-
-
-def now() -> str:
-    """The present moment as headers have it: ISO 8601, UTC, whole seconds."""
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-
-
-def _completed(header: Header, params: Any) -> Header:
-    """A backend's header with what is no business of a framework."""
-    return replace(
-        header,
-        created=now(),
-        deeplocalize_version=deeplocalize_version(),
-        n_epochs=params.get("epochs"),
-        steps_per_epoch=params.get("steps"),
-    )
 
 
 def _n_updates(model: Any) -> int:

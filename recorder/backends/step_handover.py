@@ -1,6 +1,6 @@
 """Hand executed steps over to a session, for frameworks whose tensors have values by then.
 
-(A TensorFlow graph is announced once and hands over by itself: `tensorflow.py`.)
+(A TensorFlow graph is announced once and hands over by itself: `tensorflow_handover.py`.)
 """
 
 from collections.abc import Callable

@@ -111,7 +111,8 @@ def test_a_replay_that_fails_does_not_stop_the_training(
     def fail(*arguments: Any) -> Any:
         raise ValueError("broken replay")
 
-    monkeypatch.setattr(f"deeplocalize.recorder.backends.tensorflow.{broken}", fail)
+    module = "tensorflow" if broken == "StepReplay" else "tensorflow_handover"
+    monkeypatch.setattr(f"deeplocalize.recorder.backends.{module}.{broken}", fail)
     with pytest.warns(RuntimeWarning, match="broken replay"):
         train(tmp_path / "run.h5", jit_compile=broken == "StepReplay", exact=True)
     with open_trace(tmp_path / "run.h5") as trace:
