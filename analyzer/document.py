@@ -88,7 +88,7 @@ def _suspect(rank: int, suspect: Suspect) -> Document:
 def _trial(trial: Trial) -> Document:
     return {
         "status": trial.status,
-        "change": trial.fix,
+        "change": trial.change,
         "skill": _spread(trial.skill),
         "gain": _spread(trial.gain),
         "reason": trial.reason,

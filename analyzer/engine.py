@@ -28,7 +28,8 @@ Progress = Callable[[int, int], None]
 
 BASELINE_ROWS = 64
 
-# Iterations that a recorded one stands for at most, where a schedule leaves out the others.
+# Iterations that a recorded one stands for at most, where a schedule leaves out the others: what
+# `evidence.py` allows under the usual patience of 20.
 MAX_STRIDE = 6
 
 _COLUMNS = tuple(column.name for column in STATISTICS if column.name != "checksum")

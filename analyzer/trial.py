@@ -42,7 +42,7 @@ class Trial:
 
     Attributes
     ----------
-    fix
+    change
         What was changed, in one line; empty where nothing was tried.
     skill
         What the replay came to with the fix; None where nothing was tried.
@@ -53,7 +53,7 @@ class Trial:
     """
 
     status: Status
-    fix: str = ""
+    change: str = ""
     skill: Spread | None = None
     gain: Spread | None = None
     reason: str = ""
@@ -67,7 +67,7 @@ class Trial:
             words = "this change alone does not help the replay"
         else:
             words = self.reason
-        return f"{self.status}: {self.fix}; {words} (skill {self.skill})"
+        return f"{self.status}: {self.change}; {words} (skill {self.skill})"
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from ..operation import Nature
 from ..optimizer import optimizer_facts
 from ..places import LayerRef
 from ..producer import Origin
+from ..program import RECURRENT_CLASSES
 from ..rules.rule import Symptom
 from .cause import Case, Cause, Suspect, Target
 
@@ -79,6 +80,7 @@ def _broken_weight(case: Case) -> Suspect:
 
 def _large_weights(case: Case) -> Suspect:
     fault = case.first_fault
+    is_recurrent = fault.layer is not None and fault.layer.class_name in RECURRENT_CLASSES
     return Suspect(
         cause=Cause.WEIGHT_INITIALIZATION,
         target=Target.LAYER,
@@ -87,7 +89,9 @@ def _large_weights(case: Case) -> Suspect:
         symptoms=(Symptom.NON_FINITE,),
         evidence=(f"{fault.explanation} ({fault.moment})", "no weight has grown before"),
         fix='Leave the default initializers (recurrent_initializer="orthogonal"), or make the '
-        "sequence shorter",
+        "sequence shorter"
+        if is_recurrent
+        else "Leave the default initializers, or scale down what the layer computes",
     )
 
 

@@ -237,6 +237,7 @@ def test_a_loss_that_overflows_is_blamed_on_the_layer_that_made_its_arguments_hu
     assert (fault.layer.name, fault.origin) == ("mid", Origin.AMPLIFICATION)
     assert diagnosis.suspects[0].cause is Cause.WEIGHT_INITIALIZATION
     assert diagnosis.suspects[0].layer == fault.layer
+    assert "recurrent" not in diagnosis.suspects[0].fix
 
 
 def test_an_operation_between_layers_may_be_meant_as_well() -> None:

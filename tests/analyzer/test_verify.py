@@ -180,7 +180,7 @@ def test_the_better_form_of_a_fix_counts(faulty: Path, monkeypatch: pytest.Monke
     (verified,) = verify(faulty, diagnosed(faulty, RATE)).suspects
     assert verified.trial is not None
     assert verified.trial.status is Status.VERIFIED
-    assert verified.trial.fix == "learning rate 0.001 → 1e-05"
+    assert verified.trial.change == "learning rate 0.001 → 1e-05"
 
 
 def test_where_nothing_helps_that_is_said(faulty: Path, monkeypatch: pytest.MonkeyPatch) -> None:
