@@ -17,6 +17,7 @@ NOT_IN_BOTH = {
     Kind.PREACTIVATION,
     Kind.PREACTIVATION_GRADIENT,
     Kind.STATE,
+    Kind.REPLAY_ERROR,
 }
 
 
