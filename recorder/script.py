@@ -8,13 +8,10 @@ import argparse
 import atexit
 import contextlib
 import functools
-import importlib.abc
-import importlib.machinery
-import importlib.util
 import inspect
 import runpy
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -23,6 +20,7 @@ from deeplocalize.traces.errors import TraceError
 from deeplocalize.traces.files import create_writer
 
 from .budget import Budget
+from .import_hook import call_after_import
 from .schedule import Schedule, every
 
 _recorded: list[Path] = []
@@ -46,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     loops = contextlib.ExitStack()
     traces = Traces(arguments.output, **_options(arguments))
     attach = functools.partial(_attach, traces, loops)
-    sys.meta_path.insert(0, _AfterImport("keras", attach))
+    call_after_import("keras", attach)
     sys.argv = [target, *rest]
     atexit.register(_say_if_nothing_was_recorded)
     with loops:
@@ -198,33 +196,3 @@ def _record_every_loop(traces: Traces, loops: contextlib.ExitStack, keras: Modul
         return original(self, *args, **kwargs)
 
     keras.Model.train_on_batch = train_on_batch
-
-
-class _AfterImport(importlib.abc.MetaPathFinder):
-    """Calls back with a module right after the script imported it.
-
-    Importing Keras ahead of the script would ignore what the script sets before it does so
-    itself, such as ``KERAS_BACKEND``.
-    """
-
-    def __init__(self, name: str, callback: Callable[[ModuleType], None]) -> None:
-        self._name = name
-        self._callback = callback
-
-    def find_spec(
-        self, fullname: str, path: Any = None, target: Any = None
-    ) -> importlib.machinery.ModuleSpec | None:
-        """The module's own spec, with a loader that calls back when done."""
-        if fullname != self._name:
-            return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(fullname)
-        if spec is not None and spec.loader is not None:
-            load = spec.loader.exec_module
-
-            def exec_module(module: ModuleType) -> None:
-                load(module)
-                self._callback(module)
-
-            spec.loader.exec_module = exec_module  # type: ignore[method-assign]
-        return spec
