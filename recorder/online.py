@@ -28,7 +28,7 @@ from deeplocalize.traces.header import Header
 from deeplocalize.traces.schema import NONFINITE, STATISTICS
 
 from . import Recorder
-from .recording import Row, block_of
+from .row import Row, block_of
 from .schedule import Schedule
 from .session import Observer
 

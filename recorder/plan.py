@@ -116,7 +116,8 @@ class Plans:
                 new.append(replace(one, position=position))
             indices.append(index)
         if new:
-            self._recording.declare(new)
+            header = self._recording.header
+            self._recording.set_header(header.with_series(tuple(new)))
         return np.array(indices, np.intp)
 
     def _note_unrecorded(self, missed: Sequence[Unrecorded]) -> None:

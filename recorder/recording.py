@@ -14,19 +14,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from deeplocalize.traces.errors import TraceError, TraceFullError
-from deeplocalize.traces.header import Header, Series
+from deeplocalize.traces.header import Header
 from deeplocalize.traces.histogram import Histogram
 from deeplocalize.traces.interface import Event, Tensor, TraceWriter
-from deeplocalize.traces.schema import ITERATIONS, NONFINITE, STATISTICS, EventName
-from deeplocalize.traces.table import Block, Table
+from deeplocalize.traces.schema import EventName
 
-from .kernel import COLUMNS
+from .row import Row, block_of
 
-N_COLUMNS = len(COLUMNS)
 BLOCK_BYTES = 2 << 20
 """Size at which a block goes to the writer."""
 
@@ -34,27 +29,6 @@ FLUSH_AFTER_S = 2.0
 """A partial block is written this long after the last one; in long runs, up to `LONGEST_WAIT_S`."""
 
 LONGEST_WAIT_S = 60.0
-
-_N = COLUMNS.index("n")
-
-
-@dataclass
-class Row:
-    """One iteration on its way into the trace.
-
-    ``series`` (int) are the indices of the series observed, ``statistics`` (series, columns) their
-    rows as `StepKernel` fills them.
-    """
-
-    series: NDArray[np.intp]
-    statistics: NDArray[np.int64]
-    epoch: int = 0
-    batch: int = 0
-    n_samples: int = -1
-    loss: float = float("nan")
-    learning_rate: float = float("nan")
-    loss_scale: float = 1.0
-    time_s: float = 0.0
 
 
 @dataclass
@@ -82,7 +56,7 @@ class Recording:
     writer
         Where the trace goes. Closed by `close`.
     header
-        Written at once; replaced when series are declared or `set_header` is called.
+        Written at once; replaced by `set_header`.
     block_bytes, flush_after_s
         How much, and for how long, may be lost to a killed process.
     max_bytes
@@ -124,12 +98,6 @@ class Recording:
     def elapsed_s(self) -> float:
         """Seconds since the recording began."""
         return time.perf_counter() - self._began
-
-    def declare(self, series: Sequence[Series]) -> NDArray[np.intp]:
-        """Add series to the header; their indices, shape (n,)."""
-        first = len(self.header.series)
-        self.set_header(self.header.with_series(tuple(series)))
-        return np.arange(first, first + len(series))
 
     def number_from(self, iteration: int) -> None:
         """Give the first iteration this number; no effect once there is one."""
@@ -277,32 +245,3 @@ class Recording:
                 if not length:
                     kept = f"the first {first} iterations are kept, later ones are lost"
                     raise TraceFullError(f"{error}; {kept}") from error
-
-
-def block_of(rows: Sequence[Row], first_iteration: int, n_series: int) -> Block:
-    """Rows of consecutive iterations as columns."""
-    statistics = np.zeros((len(rows), n_series, N_COLUMNS), np.int64)
-    statistics[:, :, _N] = -1
-    for i, row in enumerate(rows):
-        statistics[i, row.series] = row.statistics
-    as_float = statistics.view(np.float64)
-    as_unsigned = statistics.view(np.uint64)
-    typed = {"int64": statistics, "float64": as_float, "uint64": as_unsigned}
-    absent = statistics[:, :, _N] < 0
-    columns = {}
-    for k, column in enumerate(STATISTICS):
-        values = np.ascontiguousarray(typed[column.dtype][:, :, k])
-        values[absent] = column.missing or 0
-        columns[column.name] = values
-    is_nonfinite = np.any([columns[name] > 0 for name in NONFINITE], axis=0)
-    iteration = np.arange(first_iteration, first_iteration + len(rows))
-    iterations = {
-        column.name: np.array([getattr(row, column.name) for row in rows], column.numpy_dtype)
-        for column in ITERATIONS
-        if column.name not in ("iteration", "n_nonfinite_series")
-    }
-    iterations["iteration"] = iteration
-    iterations["n_nonfinite_series"] = is_nonfinite.sum(axis=1)
-    recorded = np.array([row.series.size > 0 for row in rows], bool)
-    table = Table(STATISTICS, {name: values[recorded] for name, values in columns.items()})
-    return Block(Table(ITERATIONS, iterations), iteration[recorded], table)

@@ -27,8 +27,9 @@ from .kernel import compile_kernels
 from .measurement import nonfinite
 from .options import Options
 from .plan import Plan, Plans
-from .recording import Recording, Row
+from .recording import Recording
 from .retention import Retention
+from .row import Row
 from .schedule import Schedule, schedule_of
 from .step_values import StepValues
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from deeplocalize.recorder.options import Options
-from deeplocalize.recorder.recording import N_COLUMNS, Recording, Row
+from deeplocalize.recorder.recording import Recording
+from deeplocalize.recorder.row import N_COLUMNS, Row
 from deeplocalize.recorder.session import Session
 from deeplocalize.traces import Header, Kind, Series, open_trace
 from deeplocalize.traces.files import create_writer
