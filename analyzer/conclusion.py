@@ -35,6 +35,8 @@ def conclude(diagnosis: "Diagnosis") -> str:
 def ending(run: Run) -> str:
     """How the run ended, and when."""
     when = f", after {run.last}" if run.last else ""
+    if not run.is_whole and when:
+        when = f"; recorded are only its iterations to {run.last}"
     what = f": {run.ending_message}" if run.ending_message else ""
     return f"{_ENDINGS[run.ending]}{when}{what}."
 

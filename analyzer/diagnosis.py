@@ -129,15 +129,16 @@ def diagnosis_of(replayed: Replay, reader: TraceReader, source: str = "") -> Dia
         The trace cannot be read.
     """
     seen = find(replayed)
-    facts = _facts(replayed, reader, seen)
+    run = run_of(reader, source)
+    facts = _facts(replayed, reader, seen, run)
     findings = tuple(sorted((*seen, *look(facts)), key=order))
     coverage = coverage_of(replayed)
-    run = run_of(reader, source)
     first = first_of_the_worst(findings)
     if first is not None:
         window = read_window(reader, first.onset)
         fault = locate(reader.header, first, findings, window)
-        case = Case(reader.header, findings, fault, growths(window, fault.place.position), facts)
+        grown = growths(window, fault.place.position)
+        case = Case(reader.header, _telling(findings), fault, grown, facts)
         suspects = infer(case)
         if first.symptom not in CURVE_SYMPTOMS or suspects[0].confidence >= LEAST_CONFIDENCE:
             return Diagnosis(Verdict.FAULTY, "", fault, suspects, findings, coverage, run)
@@ -146,14 +147,30 @@ def diagnosis_of(replayed: Replay, reader: TraceReader, source: str = "") -> Dia
     return Diagnosis(verdict, needs, None, (), findings, coverage, run)
 
 
-def _facts(replayed: Replay, reader: TraceReader, seen: Sequence[Finding]) -> Facts:
+def _telling(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """Findings that can tell a cause: what a network does after it broke follows from that."""
+    broken_at = _broken_at(findings)
+    return tuple(
+        finding
+        for finding in findings
+        if broken_at is None or finding.severity is Severity.FATAL or finding.onset < broken_at
+    )
+
+
+def _broken_at(findings: Sequence[Finding]) -> int | None:
+    """The first iteration in which something turned non-finite and stayed so, if any."""
+    return min((f.onset for f in findings if f.severity is Severity.FATAL), default=None)
+
+
+def _facts(replayed: Replay, reader: TraceReader, seen: Sequence[Finding], run: Run) -> Facts:
     program = program_of(replayed.header)
     severities = {finding.severity for finding in seen}
     epochs = epochs_of(reader)
     is_broken, is_hurt = (kind in severities for kind in (Severity.FATAL, Severity.SEVERE))
     outcome = outcome_of(replayed, epochs, is_broken, is_hurt)
-    broken_at = min((f.onset for f in seen if f.severity is Severity.FATAL), default=None)
-    return Facts(program, read_ends(reader, broken_at), outcome, epochs)
+    if not run.is_whole:
+        outcome = outcome.so_far()
+    return Facts(program, read_ends(reader, _broken_at(seen)), outcome, epochs)
 
 
 def _needs(coverage: Coverage, run: Run, outcome: Outcome) -> str:

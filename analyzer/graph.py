@@ -3,7 +3,7 @@
 Layers are given by their position in ``header.layers``.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from deeplocalize.traces.header import Header
@@ -22,11 +22,34 @@ def fed_by(header: Header, layer: int) -> tuple[int, ...]:
 
 
 def output_layers(header: Header) -> frozenset[int]:
-    """Layers whose output no other layer takes; where the graph is not known, the last one."""
+    """Layers whose output nothing else takes; where the graph is not known, the last one.
+
+    What an operation between layers takes is not known: it may be any layer before the one that
+    it feeds.
+    """
     own = [i for i, layer in enumerate(header.layers) if layer.index >= 0]
     last = max(own, key=lambda i: header.layers[i].order, default=-1)
-    taken = {source for i in own for source in feeding(header, i)}
-    return frozenset(i for i in own if i == last or (taken and i not in taken))
+    sources, known = _sources(header), _known_names(header)
+    taken = {source for i in own for source in sources[i]}
+    fed_by_operations = [i for i in own if not known.issuperset(header.layers[i].inbound)]
+    behind = max((header.layers[i].order for i in fed_by_operations), default=-1)
+    return frozenset(
+        i
+        for i in own
+        if i == last or (taken and i not in taken and header.layers[i].order >= behind)
+    )
+
+
+def feeding_any(header: Header, layers: Collection[int]) -> frozenset[int]:
+    """Layers whose values reach one of the given, as far as the graph is known."""
+    sources = _sources(header)
+    found: set[int] = set()
+    ahead = list(layers)
+    while ahead:
+        new = set(sources[ahead.pop()]) - found
+        found |= new
+        ahead.extend(new)
+    return frozenset(found)
 
 
 def has_weights(header: Header, layer: int) -> bool:
@@ -52,15 +75,21 @@ def _within(header: Header, layer: int) -> set[int]:
 
 def unknown_sources(header: Header, layer: int) -> tuple[str, ...]:
     """Names of what a layer takes and the trace has no layer for: operations between layers."""
-    known = {*_places(header), *_input_names(header.model_config)}
+    known = _known_names(header)
     return tuple(name for name in header.layers[layer].inbound if name not in known)
+
+
+def _known_names(header: Header) -> frozenset[str]:
+    """Names of layers and of inputs; other names in ``inbound`` are those of operations."""
+    return frozenset((*_places(header), *_input_names(header.model_config)))
 
 
 def _input_names(config: Any) -> Iterator[str]:
     """Names of the inputs of a serialised model and of those within it."""
     if not isinstance(config, Mapping):
         return
-    for layer in config.get("layers") or ():
+    layers = config.get("layers")
+    for layer in layers if isinstance(layers, Sequence) else ():
         if isinstance(layer, Mapping):
             inner = layer.get("config")
             if layer.get("class_name") == "InputLayer" and isinstance(inner, Mapping):
@@ -113,6 +142,14 @@ def unseen_before(header: Header, layer: int, is_seen: Callable[[int], bool]) ->
         found.add(other)
         ahead.extend(feeding(header, other))
     return tuple(sorted(found, key=lambda i: header.layers[i].order))
+
+
+def _sources(header: Header) -> list[tuple[int, ...]]:
+    """`feeding`, for every layer."""
+    places = _places(header)
+    return [
+        tuple(places[name] for name in layer.inbound if name in places) for layer in header.layers
+    ]
 
 
 def _places(header: Header) -> dict[str, int]:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from deeplocalize.traces.schema import Kind
@@ -78,6 +78,11 @@ class Outcome:
     n_iterations: int
     is_hurt: bool = False
     is_improving: bool = False
+
+    def so_far(self) -> "Outcome":
+        """What can be said where only the beginning of a run was recorded: not what it came to."""
+        state = State.BROKEN if self.state is State.BROKEN else State.NOT_KNOWN
+        return replace(self, state=state, skill=None, best_skill=None)
 
     @property
     def has_failed(self) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 from deeplocalize.traces.header import DataSummary, Header, Layer, Series
 from deeplocalize.traces.schema import Kind
 
+from .graph import feeding_any, output_layers
 from .rules.trivial import loss_name
 
 # Layers that only set an activation, and those that change neither values nor their order.
@@ -197,7 +198,7 @@ def _loss(loss: Any) -> Loss:
 
 
 def _head(header: Header, layers: Sequence[int]) -> Head | None:
-    if not layers or _n_ends(header, layers) > 1:
+    if not layers or len(output_layers(header).intersection(layers)) > 1:
         return None
     trailing: list[int] = []
     activation, activated_by = "", -1
@@ -226,13 +227,6 @@ def _head(header: Header, layers: Sequence[int]) -> Head | None:
     return None
 
 
-def _n_ends(header: Header, layers: Sequence[int]) -> int:
-    taken = {name for i in layers for name in header.layers[i].inbound}
-    if not taken:
-        return 1
-    return sum(header.layers[i].name not in taken for i in layers)
-
-
 def _output_series(header: Header, layer: int) -> int:
     for i, series in enumerate(header.series):
         if series.layer == layer and series.kind is Kind.OUTPUT:
@@ -243,12 +237,19 @@ def _output_series(header: Header, layer: int) -> int:
 def _hidden(
     header: Header, layers: Sequence[int], head: Head | None
 ) -> tuple[tuple[int, str], ...]:
-    end = layers.index(head.kernel_layer) if head is not None else len(layers)
-    found: list[tuple[int, str]] = []
-    for place, i in enumerate(layers[:end]):
-        if header.layers[i].class_name in KERNEL_CLASSES:
-            found.append((i, _following_activation(header, layers[place:end])))
-    return tuple(found)
+    """Layers with a kernel before the output's own, each with its activation.
+
+    Of several outputs, or one of unknown kind, layers that feed another kernel for certain.
+    """
+    with_kernel = [i for i in layers if header.layers[i].class_name in KERNEL_CLASSES]
+    if head is None:
+        end = len(layers)
+        inner = feeding_any(header, with_kernel)
+        found = [i for i in with_kernel if i in inner]
+    else:
+        end = layers.index(head.kernel_layer)
+        found = [i for i in with_kernel if i in layers[:end]]
+    return tuple((i, _following_activation(header, layers[layers.index(i) : end])) for i in found)
 
 
 def _following_activation(header: Header, layers: Sequence[int]) -> str:

@@ -12,6 +12,7 @@ from keras import layers, losses, ops
 
 from deeplocalize.analyzer import Diagnosis, Verdict, analyze
 from deeplocalize.analyzer.causes import Cause
+from deeplocalize.analyzer.conclusion import ending
 from deeplocalize.analyzer.rules import Symptom
 from deeplocalize.recorder import Recorder
 
@@ -195,3 +196,54 @@ def test_an_operation_that_is_no_layer_is_named_beside_the_layer_after_it(tmp_pa
     fault = diagnosis_of(root_in_a_branch, tmp_path / "run.h5").first_fault
     assert fault is not None
     assert 'an operation before it that is no layer ("sqrt' in fault.explanation
+
+
+def sum_before_the_output(trace: Path) -> None:
+    inputs = keras.Input((8,))
+    x = layers.Dense(16, activation="relu")(inputs)
+    x = x + layers.Dense(16, activation="relu")(x)  # an operation that is no layer
+    model = keras.Model(inputs, layers.Dense(3, activation="softmax")(x))
+    model.compile(keras.optimizers.Adam(3e-4), "sparse_categorical_crossentropy")
+    fit(trace, model, classes(), epochs=3)
+
+
+def two_outputs(trace: Path) -> None:
+    x, y = classes()
+    inputs = keras.Input((8,))
+    hidden = layers.Dense(16, activation="relu")(inputs)
+    heads = [layers.Dense(3, activation="softmax")(hidden) for _ in range(2)]
+    model = keras.Model(inputs, heads)
+    model.compile(keras.optimizers.Adam(3e-4), "sparse_categorical_crossentropy")
+    model.fit(x, [y, y], epochs=3, batch_size=BATCH, verbose=0, callbacks=[Recorder(trace)])
+
+
+@pytest.mark.parametrize("train", [sum_before_the_output, two_outputs])
+def test_an_output_is_not_taken_for_a_hidden_layer(
+    train: Callable[[Path], None], tmp_path: Path
+) -> None:
+    diagnosis = diagnosis_of(train, tmp_path / "run.h5")
+    assert Symptom.SOFTMAX_INSIDE not in {finding.symptom for finding in diagnosis.findings}
+    assert diagnosis.verdict is not Verdict.FAULTY
+
+
+def test_a_recording_cut_short_is_not_a_training_cut_short(tmp_path: Path) -> None:
+    model = stack(layers.Dense(3, activation="softmax"))
+    model.compile(keras.optimizers.Adam(1e-3), "sparse_categorical_crossentropy")
+    path = tmp_path / "run.h5"
+    recorder = Recorder(path, max_bytes=400_000)
+    model.fit(*classes(4096), epochs=6, batch_size=BATCH, verbose=0, callbacks=[recorder])
+    diagnosis = analyze(path)
+    assert diagnosis.verdict is Verdict.UNKNOWN
+    assert 20 <= diagnosis.run.n_iterations < 6 * 4096 // BATCH
+    assert "a recording of the whole run" in diagnosis.needs
+    assert "recorded are only its iterations to" in ending(diagnosis.run)
+
+
+def test_what_a_network_does_after_it_broke_tells_no_cause(tmp_path: Path) -> None:
+    x, y = classes()
+    x[300, 2] = np.nan
+    model = stack(layers.Dense(3, activation="softmax"))
+    model.compile("adam", "sparse_categorical_crossentropy")
+    fit(tmp_path / "run.h5", model, (x, y), epochs=6)
+    diagnosis = analyze(tmp_path / "run.h5")
+    assert [suspect.cause for suspect in diagnosis.suspects] == [Cause.INPUT_VALUES]
