@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from .budget import Budget
 from .ring import DEFAULT_BYTES
 from .schedule import Schedule, always, in_words, name_of
 
@@ -21,6 +22,27 @@ class Options:
     exact: Schedule | None = None
     histograms: Schedule | None = None
 
+    def __post_init__(self) -> None:
+        schedules = self.schedule.values() if isinstance(self.schedule, Mapping) else ()
+        for name, given in (
+            *(("schedule", one) for one in schedules or (self.schedule,)),
+            ("tensors", self.tensors),
+            ("trigger", self.trigger),
+            ("exact", self.exact),
+            ("histograms", self.histograms),
+        ):
+            if given is not None and not callable(given):
+                raise TypeError(
+                    f"{name}={given!r}: wanted a function of the iteration, such as every(10) of "
+                    "deeplocalize.recorder.schedule"
+                )
+        _check_number("ring_bytes", self.ring_bytes, least=0)
+        if self.max_bytes is not None:
+            _check_number("max_bytes", self.max_bytes, least=1)
+        if self.budget is not None:
+            _check_number("budget", self.budget, least=0)
+            Budget(self.budget)
+
     def described(self) -> dict[str, Any]:
         """What the header says of when and how much was recorded."""
         return {
@@ -32,3 +54,10 @@ class Options:
             "max_bytes": self.max_bytes,
             "exact": None if self.exact is None else in_words(self.exact),
         }
+
+
+def _check_number(name: str, given: object, least: int) -> None:
+    if not isinstance(given, int | float):
+        raise TypeError(f"{name}={given!r}: wanted a number")
+    if not given >= least:
+        raise ValueError(f"{name}={given}: wanted {least} or more")

@@ -88,8 +88,8 @@ class TrainingRecorder:
         The suffix names no format.
     TraceWriteError
         The path cannot be written.
-    ValueError
-        ``replayable`` is negative.
+    TypeError, ValueError
+        An option is not what it is to be: a schedule no function, a number out of its range.
     """
 
     model: Any

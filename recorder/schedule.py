@@ -19,9 +19,9 @@ def always(iteration: int) -> bool:
 
 
 def every(n: int) -> Schedule:
-    """Due in iterations 0, n, 2n, ...; ValueError for n < 1."""
-    if n < 1:
-        raise ValueError(f"every({n}): wanted a number of iterations, 1 or more")
+    """Due in iterations 0, n, 2n, ...; ValueError for what is no whole number above 0."""
+    if not isinstance(n, int) or n < 1:
+        raise ValueError(f"every({n!r}): wanted a number of iterations, 1 or more")
     return _named(f"every({n})", lambda iteration: iteration % n == 0)
 
 

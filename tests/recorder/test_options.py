@@ -1,0 +1,41 @@
+"""An option that is none is refused when the recorder is made, not in the midst of a training."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deeplocalize.recorder import Recorder
+from deeplocalize.recorder.schedule import every
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("schedule", 10),
+        ("schedule", {"Dense": 3}),
+        ("tensors", 5),
+        ("trigger", 3),
+        ("exact", "yes"),
+        ("ring_bytes", "much"),
+        ("budget", "x"),
+    ],
+)
+def test_an_option_of_the_wrong_type_is_named(tmp_path: Path, option: str, value: Any) -> None:
+    with pytest.raises(TypeError, match=f"^{option}="):
+        Recorder(tmp_path / "run.h5", **{option: value})
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("ring_bytes", -1), ("max_bytes", 0), ("max_bytes", -5), ("budget", 5), ("budget", 0)],
+)
+def test_a_number_out_of_its_range_is_named(tmp_path: Path, option: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=f"^{option}="):
+        Recorder(tmp_path / "run.h5", **{option: value})
+
+
+@pytest.mark.parametrize("n", [0, -1, 2.5, "a"])
+def test_a_schedule_of_no_number_of_iterations_is_refused(n: Any) -> None:
+    with pytest.raises(ValueError, match="wanted a number of iterations"):
+        every(n)
