@@ -134,7 +134,7 @@ def diagnosis_of(replayed: Replay, reader: TraceReader, source: str = "") -> Dia
     findings = tuple(sorted((*seen, *look(facts)), key=order))
     coverage = coverage_of(replayed)
     first = first_of_the_worst(findings)
-    if first is not None:
+    if first is not None and reader.n_iterations:
         window = read_window(reader, first.onset)
         fault = locate(reader.header, first, findings, window)
         grown = growths(window, fault.place.position)

@@ -9,9 +9,14 @@ from deeplocalize.traces.interface import TraceReader
 
 @dataclass(frozen=True)
 class Epochs:
-    """The logs of the epochs that ended, in order; only finite numbers are in them."""
+    """The logs of the epochs that ended, in order; only finite numbers are in them.
+
+    ``n_last_batches`` is how many batches of its epoch the last iteration had behind it,
+    itself included.
+    """
 
     logs: tuple[Mapping[str, float], ...] = ()
+    n_last_batches: int = 0
 
     def curve(self, name: str) -> list[float]:
         """A measure over the epochs that have it."""
@@ -31,7 +36,8 @@ def epochs_of(reader: TraceReader) -> Epochs:
         logs = event.details.get("logs") if event.name == "epoch" else None
         if isinstance(logs, Mapping):
             found.append({str(name): float(v) for name, v in logs.items() if _is_finite(v)})
-    return Epochs(tuple(found))
+    last = reader.iterations(max(reader.n_iterations - 1, 0), reader.n_iterations)
+    return Epochs(tuple(found), int(last["batch"][0]) + 1 if len(last) else 0)
 
 
 def _is_finite(value: object) -> bool:

@@ -21,6 +21,43 @@ def fed_by(header: Header, layer: int) -> tuple[int, ...]:
     return tuple(i for i in range(len(header.layers)) if layer in feeding(header, i))
 
 
+def is_known(header: Header) -> bool:
+    """Whether the trace tells what stands between layers, or that nothing does.
+
+    A subclassed model may do anything in its ``call``.
+    """
+    return (
+        not header.framework.startswith("keras/")
+        or header.model_class in ("Sequential", "Functional")
+        or any(layer.inbound for layer in header.layers)
+        or "layers" in (header.model_config or {})
+    )
+
+
+def declared_outputs(header: Header) -> tuple[str, ...]:
+    """Names of the layers or operations whose results a functional model returns."""
+    return tuple(_names((header.model_config or {}).get("output_layers")))
+
+
+def _names(declared: Any) -> Iterator[str]:
+    """From ``[name, node, tensor]`` within any structure of lists and mappings."""
+    if isinstance(declared, Mapping):
+        for one in declared.values():
+            yield from _names(one)
+    elif isinstance(declared, list | tuple) and declared:
+        if isinstance(declared[0], str):
+            yield declared[0]
+        else:
+            for one in declared:
+                yield from _names(one)
+
+
+def is_followed(header: Header, layer: int) -> bool:
+    """Whether what takes the layer's output is known: a layer, or the next one in a row."""
+    is_row = not any(other.inbound for other in header.layers)
+    return is_known(header) and (is_row or bool(fed_by(header, layer)))
+
+
 def output_layers(header: Header) -> frozenset[int]:
     """Layers whose output nothing else takes; where the graph is not known, the last one.
 
@@ -28,6 +65,9 @@ def output_layers(header: Header) -> frozenset[int]:
     it feeds.
     """
     own = [i for i, layer in enumerate(header.layers) if layer.index >= 0]
+    declared = set(declared_outputs(header))
+    if declared and declared <= {header.layers[i].name for i in own}:
+        return frozenset(i for i in own if header.layers[i].name in declared)
     last = max(own, key=lambda i: header.layers[i].order, default=-1)
     sources, known = _sources(header), _known_names(header)
     taken = {source for i in own for source in sources[i]}

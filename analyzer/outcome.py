@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+import numpy as np
+
 from deeplocalize.traces.schema import Kind
 
 from .curve import Curve, Stretch, head, tail
@@ -201,10 +203,39 @@ def _accuracy(replay: Replay, epochs: Epochs, base: float | None) -> float | Non
         if "acc" in replay.header.series[i].tensor and replay.header.series[i].kind is Kind.METRIC
     ]
     curves = [curve for curve in accuracies if curve.n_values and _reaches_end(curve, replay)]
-    ends = [tail(curve, TAIL_SHARE).mean for curve in curves]
+    n = replay.evidence.n_iterations
+    n_batches = epochs.n_last_batches if replay.header.framework.startswith("keras/") else 0
+    ends = [_at_last(curve, n_batches if curve.n_values == n else 0) for curve in curves]
     if not ends:
         ends = [epochs.curve(name)[-1] for name in epochs.accuracies]
     return ends[0] if len(ends) == 1 and math.isfinite(ends[0]) else None
+
+
+def _at_last(curve: Curve, n_batches: int) -> float:
+    """Mean accuracy of the last quarter, of values that are running means over their epoch.
+
+    In a run of few epochs such a mean lags far behind. Where the last epoch holds all of the last
+    quarter, its share is what is left of the sum over the epoch, less the sum before.
+
+    Parameters
+    ----------
+    n_batches
+        Batches of the last epoch, all of which the curve holds; 0: values are no such means.
+    """
+    last = tail(curve, TAIL_SHARE)
+    n_before = n_batches - last.n
+    if n_before <= 0:
+        return last.mean
+    at_end, at_start = float(curve.total[-1] / curve.n[-1]), _before(curve, last.n)
+    mean = (n_batches * at_end - n_before * at_start) / last.n
+    return min(max(mean, 0.0), 1.0)
+
+
+def _before(curve: Curve, n_last: int) -> float:
+    """The value of the bucket before the last ones, which hold the given number of values."""
+    behind = int(np.searchsorted(np.cumsum(curve.n[::-1]), n_last)) + 1
+    place = len(curve.n) - 1 - behind
+    return float(curve.total[place] / curve.n[place])
 
 
 def _reaches_end(curve: Curve, replay: Replay) -> bool:

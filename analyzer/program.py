@@ -4,14 +4,14 @@ Facts only; whether they are right is for the rules. A model whose structure can
 (several outputs, layers of the user's own) has fewer facts, not wrong ones.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from deeplocalize.traces.header import DataSummary, Header, Layer, Series
 from deeplocalize.traces.schema import Kind
 
-from .graph import feeding_any, output_layers
+from .graph import declared_outputs, feeding_any, is_followed, is_known, output_layers
 from .rules.trivial import loss_name
 
 # Layers that only set an activation, and those that change neither values nor their order.
@@ -80,7 +80,10 @@ _DISTANCES = frozenset(
 
 @dataclass(frozen=True)
 class Kernel:
-    """A trained weight of two axes or more: its layer and its series (-1: not recorded)."""
+    """A trained weight of two axes or more that is no bias: its layer and its series.
+
+    A series of -1 was not recorded.
+    """
 
     layer: int
     weight: int
@@ -106,7 +109,8 @@ class Head:
     Layers are positions in ``header.layers``. ``activation`` is the last one applied, by the
     layer ``activated_by``; empty if not known. ``inner_activation`` is that of the weighted
     layer itself where a layer of its own applies another. ``trailing`` are layers behind that
-    still change the values.
+    still change the values. ``is_certain`` tells that the model returns just that: what a
+    subclassed model does behind its last layer is not known.
     """
 
     kernel_layer: int
@@ -116,6 +120,7 @@ class Head:
     n_units: int
     output: int
     trailing: tuple[int, ...]
+    is_certain: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,11 +203,9 @@ def _loss(loss: Any) -> Loss:
 
 
 def _head(header: Header, layers: Sequence[int]) -> Head | None:
-    if not layers or len(output_layers(header).intersection(layers)) > 1:
-        return None
     trailing: list[int] = []
     activation, activated_by = "", -1
-    for i in reversed(layers):
+    for i in _from_the_end(header, layers):
         layer = header.layers[i]
         if layer.class_name in NOISE_CLASSES:
             if not activation:
@@ -221,10 +224,25 @@ def _head(header: Header, layers: Sequence[int]) -> Head | None:
                 n_units=int(width) if width else 0,
                 output=output,
                 trailing=tuple(reversed(trailing)),
+                is_certain=is_known(header),
             )
         elif layer.class_name not in ("Reshape", "Flatten"):
             return None
     return None
+
+
+def _from_the_end(header: Header, layers: Sequence[int]) -> Iterator[int]:
+    """The layers that lead to the only output, last first, as far as one leads to the next."""
+    declared = declared_outputs(header)
+    if not declared:
+        is_one = len(output_layers(header).intersection(layers)) <= 1
+        yield from reversed(layers if is_one else ())
+        return
+    places = {header.layers[i].name: i for i in layers}
+    ahead = declared
+    while len(ahead) == 1 and ahead[0] in places:
+        yield places[ahead[0]]
+        ahead = header.layers[places[ahead[0]]].inbound
 
 
 def _output_series(header: Header, layer: int) -> int:
@@ -249,7 +267,13 @@ def _hidden(
     else:
         end = layers.index(head.kernel_layer)
         found = [i for i in with_kernel if i in layers[:end]]
-    return tuple((i, _following_activation(header, layers[layers.index(i) : end])) for i in found)
+    return tuple((i, _seen_activation(header, layers[layers.index(i) : end])) for i in found)
+
+
+def _seen_activation(header: Header, layers: Sequence[int]) -> str:
+    """The activation that follows a layer, which is linear only if no operation may follow it."""
+    activation = _following_activation(header, layers)
+    return activation if activation != "linear" or is_followed(header, layers[0]) else ""
 
 
 def _following_activation(header: Header, layers: Sequence[int]) -> str:
@@ -284,7 +308,9 @@ def _kernels(header: Header) -> list[Kernel]:
 
 
 def _is_kernel(series: Series) -> bool:
-    return series.kind is Kind.WEIGHT and len(series.shape) >= 2
+    # The biases of attention heads have two axes, and begin with 0 as all do.
+    is_bias = series.tensor.endswith("bias")
+    return series.kind is Kind.WEIGHT and len(series.shape) >= 2 and not is_bias
 
 
 def _product(lengths: Sequence[int]) -> int:

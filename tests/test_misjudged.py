@@ -171,6 +171,101 @@ def test_noise_in_the_targets_is_no_fault(train: Callable[[Path], None], tmp_pat
     assert diagnosis_of(train, tmp_path / "run.h5").verdict is not Verdict.FAULTY
 
 
+class Subclassed(keras.Model):
+    """Does in its call what no layer of its own does."""
+
+    def __init__(self, n_outputs: int, end: Callable[[Any], Any]) -> None:
+        super().__init__()
+        self.hidden, self.last = layers.Dense(16), layers.Dense(n_outputs)
+        self.end = end
+
+    def call(self, x: Any) -> Any:
+        return self.end(self.last(ops.relu(self.hidden(x))))
+
+
+def softmax_in_the_call(trace: Path) -> None:
+    model = Subclassed(3, ops.softmax)
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    fit(trace, model, classes(), epochs=12)
+
+
+def sigmoid_stretched_in_the_call(trace: Path) -> None:
+    model = Subclassed(1, lambda z: 8 * ops.sigmoid(z) - 4)
+    model.compile(keras.optimizers.Adam(0.01), "mse")
+    fit(trace, model, values())
+
+
+def softmax_that_is_no_layer(trace: Path) -> None:
+    given = keras.Input((8,))
+    logits = layers.Dense(3)(layers.Dense(16, activation="relu")(given))
+    model = keras.Model(given, ops.softmax(logits))
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    fit(trace, model, classes(), epochs=12)
+
+
+def mixture_of_experts(trace: Path) -> None:
+    given = keras.Input((8,))
+    gate = layers.Dense(2, activation="softmax")(given)
+    experts = [layers.Dense(8, activation="relu")(given) for _ in range(2)]
+    mixed = experts[0] * gate[:, :1] + experts[1] * gate[:, 1:]
+    model = keras.Model(given, layers.Dense(3, activation="softmax")(mixed))
+    model.compile(keras.optimizers.Adam(0.02), "sparse_categorical_crossentropy")
+    fit(trace, model, classes())
+
+
+def attention(trace: Path) -> None:
+    random = draw()
+    tokens = random.integers(12, size=(512, 6))
+    given = keras.Input((6,))
+    embedded = layers.Embedding(12, 16)(given) + layers.Embedding(6, 16)(ops.arange(6)[None])
+    attended = layers.MultiHeadAttention(2, 8)(embedded, embedded)
+    pooled = layers.GlobalAveragePooling1D()(layers.LayerNormalization()(embedded + attended))
+    model = keras.Model(given, layers.Dense(2, activation="softmax")(pooled))
+    model.compile(keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy")
+    fit(trace, model, (tokens, ((tokens < 6).sum(axis=1) > 3).astype(int)))
+
+
+def one_epoch(trace: Path) -> None:
+    model = stack(layers.Dense(3, activation="softmax"))
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    fit(trace, model, classes(2048), epochs=1)
+
+
+def policy_gradient(trace: Path) -> None:
+    random = draw()
+    x = random.normal(size=(512, 4)).astype("float32")
+    action = random.integers(2, size=512)
+    gain = np.where((x[:, 0] > 0) == action, 1.0, -1.0).astype("float32")
+    model = stack(layers.Dense(2, activation="softmax"))
+    model.compile(keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy")
+    callbacks = [Recorder(trace)]
+    model.fit(x, action, sample_weight=gain, epochs=8, verbose=0, callbacks=callbacks)
+
+
+@pytest.mark.parametrize(
+    "train",
+    [softmax_in_the_call, sigmoid_stretched_in_the_call, softmax_that_is_no_layer,
+     mixture_of_experts, attention, one_epoch, policy_gradient],
+)  # fmt: skip
+def test_a_program_that_is_not_seen_whole_is_not_blamed(
+    train: Callable[[Path], None], tmp_path: Path
+) -> None:
+    assert diagnosis_of(train, tmp_path / "run.h5").verdict is Verdict.HEALTHY
+
+
+def labels_beyond_the_outputs(trace: Path) -> None:
+    model = stack(layers.Dense(1, activation="softmax"))
+    model.compile("adam", "sparse_categorical_crossentropy")
+    fit(trace, model, classes())
+
+
+def test_a_run_that_fails_in_its_first_step_gets_no_verdict(tmp_path: Path) -> None:
+    trace = tmp_path / "run.h5"
+    with pytest.raises(Exception, match="label"):
+        labels_beyond_the_outputs(trace)
+    assert analyze(trace).verdict is Verdict.UNKNOWN
+
+
 def logits_squashed_without_harm(trace: Path) -> None:
     model = stack(layers.Dense(3, activation="softmax"))
     model.compile("adam", losses.SparseCategoricalCrossentropy(from_logits=True))

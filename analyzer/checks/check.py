@@ -11,8 +11,8 @@ from deeplocalize.traces.schema import Kind
 
 from ..ends import Ends
 from ..epochs import Epochs
-from ..outcome import Outcome
-from ..program import Program
+from ..outcome import POOR_SKILL, Outcome
+from ..program import Head, Program
 from ..rules.rule import Severity, Symptom
 
 
@@ -31,6 +31,13 @@ class Facts:
             if series.kind is kind and series.layer == layer:
                 return i
         return -1
+
+    @property
+    def head(self) -> Head | None:
+        """The end of the network; where that is a guess, only in a run that came to little."""
+        head = self.program.head
+        is_doubted = self.harm_below(POOR_SKILL) > Severity.NOTICE
+        return head if head is not None and (head.is_certain or is_doubted) else None
 
     @property
     def harm(self) -> Severity:

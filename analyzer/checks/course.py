@@ -54,11 +54,17 @@ def _negative(facts: Facts, threshold: float) -> Iterator[Sighting]:
     loss, outcome = facts.program.loss, facts.outcome
     lowest = min(outcome.first_loss.mean, outcome.last_loss.mean)
     is_bounded = loss.is_crossentropy or loss.is_distance or loss.name in NOT_NEGATIVE
-    if is_bounded and lowest < threshold:
+    if is_bounded and lowest < threshold and not _is_turned(facts):
         yield Sighting(
             Kind.LOSS, None, Severity.SEVERE, 0.8, lowest,
             f"falls to {lowest:.4g}, while {loss.name} is 0 at best where labels are what it takes",
         )  # fmt: skip
+
+
+def _is_turned(facts: Facts) -> bool:
+    """Whether weights of samples turn the loss round on purpose, as policy gradients do."""
+    weights, ends = facts.series(Kind.SAMPLE_WEIGHT), facts.ends
+    return weights >= 0 and ends.least(weights, "min") < 0
 
 
 def _validation_gap(facts: Facts, threshold: float) -> Iterator[Sighting]:

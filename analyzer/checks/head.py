@@ -30,7 +30,7 @@ PROBABILITIES = frozenset({"sigmoid", "hard_sigmoid", "softmax"})
 
 
 def _one_unit_softmax(facts: Facts, threshold: float) -> Iterator[Sighting]:
-    head = facts.program.head
+    head = facts.head
     if head is None or head.activation != "softmax" or head.n_units != threshold:
         return
     yield Sighting(
@@ -40,7 +40,7 @@ def _one_unit_softmax(facts: Facts, threshold: float) -> Iterator[Sighting]:
 
 
 def _constant(facts: Facts, threshold: float) -> Iterator[Sighting]:
-    head, ends = facts.program.head, facts.ends
+    head, ends = facts.head, facts.ends
     if head is None or head.output < 0 or not facts.outcome.is_harmed:
         return
     if head.activation == "softmax" and head.n_units == 1:
@@ -55,7 +55,7 @@ def _constant(facts: Facts, threshold: float) -> Iterator[Sighting]:
 
 
 def _range(facts: Facts, threshold: float) -> Iterator[Sighting]:
-    head, target = facts.program.head, facts.program.target
+    head, target = facts.head, facts.program.target
     if head is None or target is None or not facts.program.loss.is_distance:
         return
     if head.activation not in RANGES or target.min is None or target.max is None:
@@ -74,7 +74,7 @@ def _range(facts: Facts, threshold: float) -> Iterator[Sighting]:
 
 
 def _not_probabilities(facts: Facts, threshold: float) -> Iterator[Sighting]:
-    program, head, ends = facts.program, facts.program.head, facts.ends
+    program, head, ends = facts.program, facts.head, facts.ends
     if head is None or head.output < 0 or not program.loss.is_crossentropy:
         return
     if program.loss.from_logits or head.activation in PROBABILITIES:
@@ -92,7 +92,7 @@ def _not_probabilities(facts: Facts, threshold: float) -> Iterator[Sighting]:
 
 
 def _squashed_twice(facts: Facts, threshold: float) -> Iterator[Sighting]:
-    program, head = facts.program, facts.program.head
+    program, head = facts.program, facts.head
     if head is None or not program.loss.from_logits or head.activation not in PROBABILITIES:
         return
     yield Sighting(
@@ -104,7 +104,7 @@ def _squashed_twice(facts: Facts, threshold: float) -> Iterator[Sighting]:
 
 
 def _not_exclusive(facts: Facts, threshold: float) -> Iterator[Sighting]:
-    program, head = facts.program, facts.program.head
+    program, head = facts.program, facts.head
     if head is None or program.loss.from_logits or not program.loss.is_over_classes:
         return
     if head.activation not in ("sigmoid", "hard_sigmoid") or head.n_units < threshold:
@@ -117,7 +117,7 @@ def _not_exclusive(facts: Facts, threshold: float) -> Iterator[Sighting]:
 
 
 def _no_distribution(facts: Facts, threshold: float) -> Iterator[Sighting]:
-    program, head, ends = facts.program, facts.program.head, facts.ends
+    program, head, ends = facts.program, facts.head, facts.ends
     takes_rows = program.loss.is_over_classes or program.loss.name == "kl_divergence"
     if head is None or head.output < 0 or not takes_rows or program.loss.from_logits:
         return
@@ -136,7 +136,7 @@ def _no_distribution(facts: Facts, threshold: float) -> Iterator[Sighting]:
 
 
 def _exclusive_labels(facts: Facts, threshold: float) -> Iterator[Sighting]:
-    head, target = facts.program.head, facts.program.target
+    head, target = facts.head, facts.program.target
     if head is None or target is None or head.activation != "softmax" or head.n_units < threshold:
         return
     is_multi_hot = (
@@ -155,7 +155,7 @@ def _exclusive_labels(facts: Facts, threshold: float) -> Iterator[Sighting]:
 
 
 def _rectified_logits(facts: Facts, threshold: float) -> Iterator[Sighting]:
-    head = facts.program.head
+    head = facts.head
     if head is None or head.inner_activation not in ("relu", "relu6"):
         return
     if head.activation in PROBABILITIES:
@@ -168,7 +168,7 @@ def _rectified_logits(facts: Facts, threshold: float) -> Iterator[Sighting]:
 
 
 def _noise_after_output(facts: Facts, threshold: float) -> Iterator[Sighting]:
-    head = facts.program.head
+    head = facts.head
     for i in head.trailing if head is not None else ():
         rate = float(facts.program.layer(i).config.get("rate") or 0.0)
         if rate > threshold:

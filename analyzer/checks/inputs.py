@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from deeplocalize.traces.schema import Kind
 
-from ..graph import feeding, series_of
+from ..graph import feeding, is_known, series_of, unknown_sources
 from ..program import KERNEL_CLASSES
 from ..rules.rule import Severity, Symptom
 from .check import Check, Facts, Sighting
@@ -38,6 +38,8 @@ def _received(facts: Facts) -> tuple[int | None, int]:
     first = next((i for i in program.layers if header.layers[i].class_name in KERNEL_CLASSES), None)
     if first is None or program.is_embedding:
         return None, -1
+    if header.model_config and unknown_sources(header, first):
+        return None, -1  # an operation that is no layer may have scaled it
     place = program.layers.index(first)
     for before in (*feeding(header, first), *reversed(program.layers[:place])):
         outputs = series_of(header, before, Kind.OUTPUT)
@@ -85,7 +87,7 @@ def _not_scaled(facts: Facts, threshold: float) -> Iterator[Sighting]:
         sentence, weight = f"has mean {mean:.4g} and varies by only {std:.3g} around it", 0.8
     if sentence:
         severity = facts.harm
-        if size > MAX_SIZE:
+        if size > MAX_SIZE and is_known(facts.program.header):
             is_costly = facts.outcome.starts_too_high
             severity = Severity.SEVERE if is_costly else facts.harm_below(FINE_SKILL)
         yield Sighting(

@@ -4,13 +4,16 @@ from collections.abc import Iterator
 
 from deeplocalize.traces.schema import Kind
 
-from ..graph import has_weights
+from ..graph import fed_by, has_weights, is_followed
 from ..outcome import POOR_SKILL
-from ..program import NOISE_CLASSES, RECURRENT_CLASSES
+from ..program import KERNEL_CLASSES, NOISE_CLASSES, RECURRENT_CLASSES
 from ..rules.rule import Severity, Symptom
 from .check import Check, Facts, Sighting
 
 SQUASHING = frozenset({"sigmoid", "tanh", "hard_sigmoid", "softsign", "hard_tanh"})
+
+WEIGHING_CLASSES = frozenset({"Multiply", "Dot", "Attention"})
+"""Layers that multiply one input by another: a softmax before them shares out attention."""
 
 FINE_SKILL = 0.8
 """Skill above which a weakness of the layers did no harm."""
@@ -51,9 +54,27 @@ def _stacked_squashing(facts: Facts, threshold: float) -> Iterator[Sighting]:
         )  # fmt: skip
 
 
+def _is_gate(facts: Facts, layer: int) -> bool:
+    """Whether a layer's output weighs something else, or may: what takes it is not known."""
+    header = facts.program.header
+    ahead, seen = [layer], set[int]()
+    while ahead:
+        current = ahead.pop()
+        seen.add(current)
+        class_name = header.layers[current].class_name
+        if class_name in WEIGHING_CLASSES:
+            return True
+        if current != layer and class_name in KERNEL_CLASSES:
+            continue
+        if not is_followed(header, current):
+            return True
+        ahead.extend(i for i in fed_by(header, current) if i not in seen)
+    return False
+
+
 def _softmax_inside(facts: Facts, threshold: float) -> Iterator[Sighting]:
     for i, activation in facts.program.hidden:
-        if activation == "softmax":
+        if activation == "softmax" and not _is_gate(facts, i):
             yield Sighting(
                 Kind.OUTPUT, i, facts.harm_below(threshold), 0.85, facts.outcome.skill or 0.0,
                 "passes softmax within the network: its units share a total of 1",
@@ -139,8 +160,9 @@ CHECKS = (
         condition=_softmax_inside, threshold=0.9, quantity="skill, below which it is a fault",
         statement="A hidden layer has a softmax.",
         reason="Its units compete for a total of 1, so that hardly more than one responds.",
-        source="exact; a notice where the run came nine tenths of the way",
-        false_alarms="gates of a mixture of experts that are built by hand",
+        source="exact; a notice where the run came nine tenths of the way; not where its output "
+        "weighs another one (attention, a mixture of experts), or where what takes it is not known",
+        false_alarms="none known",
     ),
     Check(
         name="hidden layer of one unit", symptom=Symptom.NARROW_LAYER, condition=_narrow,

@@ -29,7 +29,7 @@ def _class_numbers(facts: Facts, threshold: float) -> Iterator[Sighting]:
     if known is None or loss.name != "sparse_categorical_crossentropy":
         return
     target, low, high = known
-    units = facts.program.head.n_units if facts.program.head is not None else 0
+    units = facts.head.n_units if facts.head is not None else 0
     if target.is_integer_valued is False:
         yield _sighted(
             facts, 0.95, high,
@@ -45,7 +45,7 @@ def _class_numbers(facts: Facts, threshold: float) -> Iterator[Sighting]:
 
 
 def _too_few_outputs(facts: Facts, threshold: float) -> Iterator[Sighting]:
-    known, head, loss = _known(facts), facts.program.head, facts.program.loss
+    known, head, loss = _known(facts), facts.head, facts.program.loss
     if known is None or head is None or not head.n_units:
         return
     target, low, high = known
@@ -81,7 +81,7 @@ def _binary_targets(facts: Facts, threshold: float) -> Iterator[Sighting]:
 
 
 def _loss_does_not_fit(facts: Facts, threshold: float) -> Iterator[Sighting]:
-    known, loss, head = _known(facts), facts.program.loss, facts.program.head
+    known, loss, head = _known(facts), facts.program.loss, facts.head
     if known is None or not loss.name:
         return
     target, low, high = known
