@@ -205,13 +205,13 @@ def _accuracy(replay: Replay, epochs: Epochs, base: float | None) -> float | Non
     curves = [curve for curve in accuracies if curve.n_values and _reaches_end(curve, replay)]
     n = replay.evidence.n_iterations
     n_batches = epochs.n_last_batches if replay.header.framework.startswith("keras/") else 0
-    ends = [_at_last(curve, n_batches if curve.n_values == n else 0) for curve in curves]
+    ends = [accuracy_at_last(curve, n_batches if curve.n_values == n else 0) for curve in curves]
     if not ends:
         ends = [epochs.curve(name)[-1] for name in epochs.accuracies]
     return ends[0] if len(ends) == 1 and math.isfinite(ends[0]) else None
 
 
-def _at_last(curve: Curve, n_batches: int) -> float:
+def accuracy_at_last(curve: Curve, n_batches: int) -> float:
     """Mean accuracy of the last quarter, of values that are running means over their epoch.
 
     In a run of few epochs such a mean lags far behind. Where the last epoch holds all of the last

@@ -174,9 +174,9 @@ def test_noise_in_the_targets_is_no_fault(train: Callable[[Path], None], tmp_pat
 class Subclassed(keras.Model):
     """Does in its call what no layer of its own does."""
 
-    def __init__(self, n_outputs: int, end: Callable[[Any], Any]) -> None:
+    def __init__(self, last: keras.Layer, end: Callable[[Any], Any]) -> None:
         super().__init__()
-        self.hidden, self.last = layers.Dense(16), layers.Dense(n_outputs)
+        self.hidden, self.last = layers.Dense(16), last
         self.end = end
 
     def call(self, x: Any) -> Any:
@@ -184,13 +184,13 @@ class Subclassed(keras.Model):
 
 
 def softmax_in_the_call(trace: Path) -> None:
-    model = Subclassed(3, ops.softmax)
+    model = Subclassed(layers.Dense(3), ops.softmax)
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     fit(trace, model, classes(), epochs=12)
 
 
 def sigmoid_stretched_in_the_call(trace: Path) -> None:
-    model = Subclassed(1, lambda z: 8 * ops.sigmoid(z) - 4)
+    model = Subclassed(layers.Dense(1, activation="sigmoid"), lambda y: 8 * y - 4)
     model.compile(keras.optimizers.Adam(0.01), "mse")
     fit(trace, model, values())
 
@@ -210,25 +210,22 @@ def mixture_of_experts(trace: Path) -> None:
     mixed = experts[0] * gate[:, :1] + experts[1] * gate[:, 1:]
     model = keras.Model(given, layers.Dense(3, activation="softmax")(mixed))
     model.compile(keras.optimizers.Adam(0.02), "sparse_categorical_crossentropy")
-    fit(trace, model, classes())
+    x, y = classes()
+    y[::5] = 0
+    fit(trace, model, (x, y))
 
 
 def attention(trace: Path) -> None:
     random = draw()
     tokens = random.integers(12, size=(512, 6))
     given = keras.Input((6,))
-    embedded = layers.Embedding(12, 16)(given) + layers.Embedding(6, 16)(ops.arange(6)[None])
+    embedded = layers.Embedding(12, 16)(given)
     attended = layers.MultiHeadAttention(2, 8)(embedded, embedded)
-    pooled = layers.GlobalAveragePooling1D()(layers.LayerNormalization()(embedded + attended))
+    joined = layers.LayerNormalization()(layers.Add()([embedded, attended]))
+    pooled = layers.GlobalAveragePooling1D()(joined)
     model = keras.Model(given, layers.Dense(2, activation="softmax")(pooled))
     model.compile(keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy")
     fit(trace, model, (tokens, ((tokens < 6).sum(axis=1) > 3).astype(int)))
-
-
-def one_epoch(trace: Path) -> None:
-    model = stack(layers.Dense(3, activation="softmax"))
-    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-    fit(trace, model, classes(2048), epochs=1)
 
 
 def policy_gradient(trace: Path) -> None:
@@ -245,7 +242,7 @@ def policy_gradient(trace: Path) -> None:
 @pytest.mark.parametrize(
     "train",
     [softmax_in_the_call, sigmoid_stretched_in_the_call, softmax_that_is_no_layer,
-     mixture_of_experts, attention, one_epoch, policy_gradient],
+     mixture_of_experts, attention, policy_gradient],
 )  # fmt: skip
 def test_a_program_that_is_not_seen_whole_is_not_blamed(
     train: Callable[[Path], None], tmp_path: Path
