@@ -69,7 +69,7 @@ def floor(folder: Path) -> Iterator[list[Any]]:
         ]
         sink.assign(tf.reduce_sum(tf.stack(sums)))  # keeps them from being optimized away
 
-    with mock.patch.object(backend, "_emit", reduce_only):
+    with mock.patch.object(backend, "emit", reduce_only):
         yield [Recorder(folder / "run.h5", overwrite=True)]
 
 
