@@ -86,6 +86,7 @@ class KerasPatches:
         self._independent = {id(leaf): leaf for leaf in keras.tree.flatten(batch)}
         self._outputs: dict[int, Output] = {}
         self._calls: dict[int, int] = {}
+        self._activated: set[tuple[int, int]] = set()
         self._n_sequence = 0
         self._first_sequence: dict[int, int] = {}
         self._n_gradient_calls = 0
@@ -182,7 +183,10 @@ class KerasPatches:
         def activation(x: Any, *args: Any, **kwargs: Any) -> Any:
             with self._tensors.noting_failure():
                 if self._is_outermost():
+                    # Wrappers such as TimeDistributed call `layer.call`, which counts no call.
                     call = self._calls.get(index, 0)
+                    while (index, call) in self._activated:
+                        call += 1
                     x = self._add_output(Kind.PREACTIVATION, index, call, "", x, True)
             return original(x, *args, **kwargs)
 
@@ -213,6 +217,8 @@ class KerasPatches:
         else:
             order = (Rank.FORWARD, output.sequence)
             self._tensors.add(kind, layer, name, order, seen, call=call)
+            if kind is Kind.PREACTIVATION:
+                self._activated.add((layer, call))
         return value
 
     def _compute_loss(self, original: Callable[..., Any]) -> Callable[..., Any]:

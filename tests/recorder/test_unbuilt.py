@@ -55,3 +55,20 @@ def test_a_model_that_builds_itself_is_recorded_and_described_as_if_it_had_been_
         assert {series.call for series in trace.header.series} == {0}
         outputs = trace.statistics(layer="head", kind="output")
         assert list(outputs["iteration"]) == list(range(6))
+
+
+def test_a_layer_within_a_wrapper_that_is_called_for_each_step_is_recorded(tmp_path: Path) -> None:
+    tokens = np.random.default_rng(0).integers(1, 9, (32, 5))
+    tokens[:, 3:] = 0
+    model = keras.Sequential(
+        [
+            keras.layers.Embedding(9, 4, mask_zero=True),
+            keras.layers.TimeDistributed(keras.layers.Dense(3, "softmax", name="inner")),
+        ]
+    )
+    model.compile("adam", "sparse_categorical_crossentropy")
+    model.fit(tokens, tokens % 3, 16, 2, verbose=0, callbacks=[Recorder(tmp_path / "trace.h5")])
+    with open_trace(tmp_path / "trace.h5") as trace:
+        assert trace.n_iterations == 4
+        keys = [(s.kind, s.layer, s.call, s.tensor) for s in trace.header.series]
+        assert len(set(keys)) == len(keys)
