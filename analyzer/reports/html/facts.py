@@ -220,9 +220,11 @@ def data_rows(header: Header) -> list[tuple[str, ...]]:
 
 
 def as_number(value: float | None) -> str:
-    """A number in four digits; "none" for NaN and None."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
+    """A number in four digits; "none" for None."""
+    if value is None:
         return "none"
+    if math.isnan(value):
+        return "NaN"
     return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
 
 
