@@ -13,6 +13,7 @@ import sklearn.datasets
 from keras import layers, ops
 
 from deeplocalize.analyzer.cli import main
+from deeplocalize.analyzer.reports import REPORTS
 from deeplocalize.recorder import Recorder
 from deeplocalize.recorder.schedule import every
 
@@ -267,3 +268,18 @@ def test_a_frozen_layer_is_no_fault(trace: Path, capsys: pytest.CaptureFixture[s
     fit(stack(frozen, layers.Dense(32, activation="relu")), trace, n_batches=100, epochs=3)
     code, document = analyse(trace, capsys)
     assert (code, document["verdict"]) == (0, "healthy")
+
+
+@pytest.mark.parametrize("form", REPORTS)
+@pytest.mark.parametrize("schedule", [None, every(2), {"Dense": every(2)}])
+def test_every_report_can_be_made_of_a_recorded_training(
+    form: str, schedule: Any, tmp_path: Path
+) -> None:
+    model = stack()
+    x = np.random.default_rng(0).normal(size=(64, model.input_shape[1])).astype("float32")
+    x[40] = np.nan
+    recorder = Recorder(tmp_path / "run.h5", schedule=schedule, histograms=every(2))
+    model.fit(x, np.zeros(64), 16, verbose=0, callbacks=[recorder])
+    report = tmp_path / "report"
+    assert main([str(tmp_path / "run.h5"), "--format", form, "-o", str(report)]) == 1
+    assert report.stat().st_size > 100

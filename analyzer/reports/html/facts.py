@@ -193,7 +193,7 @@ def configuration(header: Header) -> list[tuple[str, str]]:
         ("epochs", _optional(header.n_epochs)),
         ("steps per epoch", _optional(header.steps_per_epoch)),
         ("seed", _optional(header.seed)),
-        ("statistics taken", _optional(header.schedule.get("statistics"))),
+        ("statistics taken", str(header.schedule.get("statistics") or "")),
         ("execution", header.execution),
         ("framework", header.framework),
         ("versions", versions),
