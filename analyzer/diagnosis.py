@@ -120,8 +120,15 @@ def diagnose(reader: TraceReader, source: str = "", progress: Progress | None = 
     return diagnosis_of(replay(reader, progress), reader, source)
 
 
-def diagnosis_of(replayed: Replay, reader: TraceReader, source: str = "") -> Diagnosis:
+def diagnosis_of(
+    replayed: Replay, reader: TraceReader, source: str = "", is_followed: bool = False
+) -> Diagnosis:
     """Say what is wrong with a run whose trace has been replayed.
+
+    Parameters
+    ----------
+    is_followed
+        Whether a run without a recorded end is still going on: what it will come to is open.
 
     Raises
     ------
@@ -130,7 +137,8 @@ def diagnosis_of(replayed: Replay, reader: TraceReader, source: str = "") -> Dia
     """
     seen = find(replayed)
     run = run_of(reader, source)
-    facts = _facts(replayed, reader, seen, run)
+    is_going_on = is_followed and run.ending is Ending.NOT_RECORDED
+    facts = _facts(replayed, reader, seen, is_whole=run.is_whole and not is_going_on)
     findings = tuple(sorted((*seen, *look(facts)), key=order))
     coverage = coverage_of(replayed)
     first = first_of_the_worst(findings)
@@ -162,13 +170,13 @@ def _broken_at(findings: Sequence[Finding]) -> int | None:
     return min((f.onset for f in findings if f.severity is Severity.FATAL), default=None)
 
 
-def _facts(replayed: Replay, reader: TraceReader, seen: Sequence[Finding], run: Run) -> Facts:
+def _facts(replayed: Replay, reader: TraceReader, seen: Sequence[Finding], is_whole: bool) -> Facts:
     program = program_of(replayed.header)
     severities = {finding.severity for finding in seen}
     epochs = epochs_of(reader)
     is_broken, is_hurt = (kind in severities for kind in (Severity.FATAL, Severity.SEVERE))
     outcome = outcome_of(replayed, epochs, is_broken, is_hurt)
-    if not run.is_whole:
+    if not is_whole:
         outcome = outcome.so_far()
     return Facts(program, read_ends(reader, _broken_at(seen)), outcome, epochs)
 

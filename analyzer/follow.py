@@ -23,7 +23,7 @@ def looks_at(trace: Trace) -> Iterator[Diagnosis]:
     replayed = None
     while True:
         replayed = replay(trace.reader, earlier=replayed)
-        diagnosis = diagnosis_of(replayed, trace.reader, str(trace.path))
+        diagnosis = diagnosis_of(replayed, trace.reader, str(trace.path), is_followed=True)
         yield diagnosis
         if is_final(diagnosis):
             return
