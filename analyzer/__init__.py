@@ -1,33 +1,28 @@
 """Post-mortem analysis of traces, anywhere, without the framework that was recorded."""
 
-from pathlib import Path
+import importlib
+from typing import TYPE_CHECKING
 
-from deeplocalize.traces.trace import Trace, open_trace
-
-from .diagnosis import Diagnosis, diagnose
-from .engine import Progress
-from .verdict import Verdict
-from .whatif import verify
+if TYPE_CHECKING:
+    from .analysis import analyze
+    from .diagnosis import Diagnosis, diagnose
+    from .verdict import Verdict
+    from .whatif import verify
 
 __all__ = ["Diagnosis", "Verdict", "analyze", "diagnose", "verify"]
 
+_MODULES = {
+    "Diagnosis": ".diagnosis",
+    "Verdict": ".verdict",
+    "analyze": ".analysis",
+    "diagnose": ".diagnosis",
+    "verify": ".whatif",
+}
 
-def analyze(trace: Trace | str | Path, progress: Progress | None = None) -> Diagnosis:
-    """Replay a trace and say what is wrong with its run, or that nothing is.
 
-    Parameters
-    ----------
-    trace
-        A path, which is opened and closed again, or an open trace, which is left open.
-    progress
-        Called now and then with the iterations done and their total.
-
-    Raises
-    ------
-    TraceError
-        The trace cannot be read.
-    """
-    if isinstance(trace, Trace):
-        return diagnose(trace.reader, str(trace.path), progress)
-    with open_trace(trace) as opened:
-        return diagnose(opened.reader, str(opened.path), progress)
+def __getattr__(name: str) -> object:
+    # Imported with the first use: pandas and all take seconds, in which the command line is to
+    # listen to Ctrl-C already.
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_MODULES[name], __name__), name)

@@ -13,19 +13,18 @@ from pathlib import Path
 from deeplocalize.traces.errors import TraceError
 from deeplocalize.traces.trace import Trace, open_trace
 
-from . import analyze, verify
+from .analysis import analyze
 from .diagnosis import Diagnosis
 from .follow import is_final, looks_at, open_once_there
 from .progress import progress_bar, status_line
 from .reports import REPORTS, Style
 from .verdict import Verdict
-from .whatif import DEFAULT_SECONDS
+from .whatif import DEFAULT_SECONDS, verify
 
 # How often a run that is going on is looked at.
 POLL_S = 1.0
 
 NO_FAULT, FAULT, NOT_ANALYSED = 0, 1, 2
-INTERRUPTED = 130  # as the shell counts a process ended by Ctrl-C
 
 SUFFIXES = {".html": "html", ".htm": "html", ".json": "json", ".md": "markdown"}
 
@@ -35,12 +34,16 @@ exit codes:
      (the report says so, and what it would take)
   1  a fault was located
   2  nothing could be analysed: no trace, a damaged one, or one without iterations
+  130  interrupted before there was anything to tell
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.verify_seconds and not options.verify:
+        parser.error("--verify-seconds is for --verify, which is not given")
     form = options.format or _form_of(options.output)
     for target in (options.output, options.report):
         if target is not None and _is_same(Path(target), Path(options.trace)):
@@ -62,8 +65,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _print(report)
     except TraceError as error:
         return _fail(str(error))
-    except KeyboardInterrupt:
-        return INTERRUPTED
     except OSError as error:
         return _fail(f"{error.filename or 'standard output'}: {error.strerror or error}")
     if options.report:
@@ -113,8 +114,9 @@ def _diagnosed(trace: Trace, options: argparse.Namespace) -> Diagnosis:
 def _verified(trace: Trace, diagnosis: Diagnosis, options: argparse.Namespace) -> Diagnosis:
     # TensorFlow greets on standard error, in the middle of the progress bar.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    seconds = options.verify_seconds or DEFAULT_SECONDS
     with progress_bar("trying fixes") as progress:
-        return verify(trace, diagnosis, options.verify_seconds, progress=progress)
+        return verify(trace, diagnosis, seconds, progress=progress)
 
 
 def exit_code(diagnosis: Diagnosis) -> int:
@@ -208,9 +210,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--verify-seconds",
         type=_seconds,
-        default=DEFAULT_SECONDS,
         metavar="N",
-        help="longest time for that; default: %(default)g",
+        help=f"longest time for that; default: {DEFAULT_SECONDS:g}",
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {_version()}")
     return parser

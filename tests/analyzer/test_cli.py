@@ -15,8 +15,19 @@ from .test_localization import SCENARIOS
 ROOT = Path(__file__).parents[2]
 COMMAND = (
     "import sys; sys.path.insert(0, '.'); import conftest; "
-    "from deeplocalize.analyzer.cli import main; sys.exit(main())"
+    "from deeplocalize.analyzer.__main__ import main; sys.exit(main())"
 )
+INTERRUPTED_AT = """
+import os, signal, sys
+from importlib.abc import MetaPathFinder
+class Interrupt(MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name == {module!r}:
+            sys.meta_path.remove(self)
+            os.kill(os.getpid(), signal.SIGINT)
+signal.signal(signal.SIGINT, signal.{handler})
+sys.meta_path.insert(0, Interrupt())
+"""
 
 
 def trace(path: Path, run: FakeRun) -> str:
@@ -137,3 +148,56 @@ def test_a_reader_that_leaves_early_is_no_error(faulty: str) -> None:
     os.close(writing)
     assert done.stderr == b""
     assert done.returncode == 1
+
+
+def run_interrupted(module: str, handler: str, *arguments: str) -> tuple[int, str, str]:
+    """The command with Ctrl-C at the moment at which it imports a module."""
+    code = INTERRUPTED_AT.format(module=module, handler=handler) + COMMAND
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize(
+    "module", ["deeplocalize.traces.errors", "numpy._core._multiarray_umath", "pandas", "rich"]
+)
+def test_an_interrupt_ends_the_command_quietly_while_it_loads(module: str, healthy: str) -> None:
+    assert run_interrupted(module, "default_int_handler", healthy) == (130, "", "")
+
+
+def test_an_interrupt_that_is_ignored_goes_on_being_ignored(healthy: str) -> None:
+    code, report, _ = run_interrupted("pandas", "SIG_IGN", healthy)
+    assert code == 0
+    assert report.startswith("The run looks healthy")
+
+
+def test_an_interrupt_ends_the_analysis_quietly(healthy: str) -> None:
+    interrupted = (
+        "import deeplocalize.analyzer.cli as cli\n"
+        "def analyze(*_): raise KeyboardInterrupt\n"
+        "cli.analyze = analyze\n"
+    )
+    setup, command = COMMAND.split("from deeplocalize", 1)
+    done = subprocess.run(
+        [sys.executable, "-c", f"{setup}\n{interrupted}from deeplocalize{command}", healthy],
+        cwd=ROOT,
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
+
+
+def test_a_time_for_verifying_is_refused_where_nothing_is_verified(
+    healthy: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        cli.main([healthy, "--verify-seconds", "60"])
+    assert stop.value.code == 2
+    assert "--verify-seconds is for --verify, which is not given" in capsys.readouterr().err
