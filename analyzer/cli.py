@@ -30,10 +30,10 @@ SUFFIXES = {".html": "html", ".htm": "html", ".json": "json", ".md": "markdown"}
 
 _EXIT_CODES = """\
 exit codes:
-  0  no fault found: the run looks healthy, or it is too short for a verdict
-     (the report says so, and what it would take)
-  1  a fault was located
-  2  nothing could be analysed: no trace, a damaged one, or one without iterations
+  0    no fault found: the run looks healthy, or it is too short for a verdict
+       (the report says so, and what it would take)
+  1    a fault was located
+  2    nothing could be analysed: no trace, a damaged one, or one without iterations
   130  interrupted before there was anything to tell
 """
 
