@@ -4,47 +4,20 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 from deeplocalize.recorder.kernel import COLUMNS, StepKernel
-from deeplocalize.traces.schema import STATISTICS
 from deeplocalize.traces.statistics import statistics_row
 
-COUNTS = [c.name for c in STATISTICS if c.dtype != "float64"]
+from .rows import Row, assert_same, float32_arrays, row_of_bits
 
 
 def row_of(
     x: NDArray[np.generic], minus: NDArray[np.generic] | None = None, has_units: bool = False
-) -> dict[str, int | float]:
+) -> Row:
     out = np.full((1, len(COLUMNS)), -7, np.int64)
     StepKernel([has_units])([x], [minus], out)
-    values = out.view(np.float64)[0]
-    row: dict[str, int | float] = {}
-    for k, column in enumerate(STATISTICS):
-        is_float = column.dtype == "float64"
-        row[column.name] = float(values[k]) if is_float else int(out[0, k]) % 2**64
-        if column.dtype == "int64":
-            row[column.name] = int(out[0, k])
-    return row
-
-
-def assert_same(row: dict[str, int | float], reference: dict[str, int | float]) -> None:
-    assert {k: row[k] for k in COUNTS} == {k: reference[k] for k in COUNTS}
-    for name in ("min", "max"):  # not assert_equal, which tells -0.0 from 0.0
-        np.testing.assert_array_equal([row[name]], [reference[name]])
-    for name in ("mean_abs", "rms"):
-        np.testing.assert_allclose(row[name], reference[name], rtol=2e-6)
-    np.testing.assert_allclose(
-        row["mean"], reference["mean"], rtol=2e-6, atol=2e-6 * reference["mean_abs"]
-    )
-
-
-float32_arrays = hnp.arrays(
-    np.float32,
-    hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=9),
-    elements=st.floats(width=32) | st.sampled_from([0.0, -0.0, 1.0, float("nan"), float("inf")]),
-)
+    return row_of_bits(out[0])
 
 
 @given(float32_arrays, st.booleans())
