@@ -13,7 +13,7 @@ from .places import Place, place_of
 from .rules import CURVE_RULES
 from .rules.learning import CurveRule, curve_view
 from .rules.rule import Extent, Rule, Severity, Symptom
-from .rules.trivial import base_rate, trivial_loss
+from .rules.levels import Levels, accuracy_levels, levels_of
 
 CURVE_SYMPTOMS = frozenset(rule.symptom for rule in CURVE_RULES)
 
@@ -125,31 +125,31 @@ def _of_curves(replay: Replay) -> Iterable[Finding]:
     loss_place = (
         place_of(header, loss_series[0]) if loss_series else Place(None, Kind.LOSS, "", 0, 0, -1)
     )
-    curves = [(loss_place, evidence.loss, trivial_loss(header))]
+    curves = [(loss_place, evidence.loss, levels_of(header))]
     curves += [
-        (place_of(header, i), curve, base_rate(header))
+        (place_of(header, i), curve, accuracy_levels(header))
         for i, curve in evidence.metrics.items()
         if "acc" in header.series[i].tensor
     ]
-    for place, curve, level in curves:
+    for place, curve, levels in curves:
         for rule in CURVE_RULES:
             if rule.kind is place.kind:
-                yield from _of_curve(rule, place, curve, level)
+                yield from _of_curve(rule, place, curve, levels)
 
 
 def _of_curve(
-    rule: CurveRule, place: Place, curve: Curve, level: float | None
+    rule: CurveRule, place: Place, curve: Curve, levels: Levels | None
 ) -> Iterable[Finding]:
     if curve.n_values < rule.patience:
         return
-    view = curve_view(curve, level)
+    view = curve_view(curve, levels)
     if not rule.condition(view, rule.threshold):
         return
     first, last = curve.first * curve.width, (curve.first + len(curve.n)) * curve.width - 1
     yield Finding(
         rule=rule.name,
         symptom=rule.symptom,
-        severity=rule.severity if level is not None else Severity.NOTICE,
+        severity=rule.severity if levels is not None else Severity.NOTICE,
         place=place,
         onset=first,
         last=last,
@@ -159,7 +159,7 @@ def _of_curve(
         peak_iteration=last,
         quantity=rule.quantity,
         statement=f"{rule.statement} ({view.head.mean:.4g} at first, {view.tail.mean:.4g} at "
-        f"last{'' if level is None else f'; {level:.4g} needs no learning'})",
+        f"last{'' if levels is None else f'; {levels.trivial:.4g} needs no learning'})",
     )
 
 

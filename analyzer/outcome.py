@@ -13,7 +13,7 @@ from .curve import Curve, Stretch, head, tail
 from .engine import Replay
 from .epochs import Epochs
 from .rules.learning import HEAD_SHARE, TAIL_SHARE
-from .rules.trivial import base_rate, trivial_loss
+from .rules.levels import Levels, accuracy_levels, levels_of
 
 # Below this share of the way from the trivial level to perfection, a run has learned nothing.
 STUCK_SKILL = 0.05
@@ -61,8 +61,8 @@ class Outcome:
         The same, by whichever of the two came further.
     first_loss, last_loss
         Ends of the loss curve; NaN where it was not recorded.
-    trivial_loss
-        Loss of always predicting the same; None where it is not known.
+    levels, accuracy_levels
+        What always predicting the same reaches, and what is perfect; None where not known.
     is_hurt
         Whether the rules saw something severe.
     is_improving
@@ -74,8 +74,8 @@ class Outcome:
     best_skill: float | None
     first_loss: Stretch
     last_loss: Stretch
-    trivial_loss: float | None
-    base_rate: float | None
+    levels: Levels | None
+    accuracy_levels: Levels | None
     accuracy: float | None
     n_iterations: int
     is_hurt: bool = False
@@ -108,25 +108,32 @@ class Outcome:
         return self.state is State.STUCK or (best is not None and best < LITTLE_SKILL)
 
     @property
+    def trivial_loss(self) -> float | None:
+        """Loss of always predicting the same; None where it is not known."""
+        return self.levels.trivial if self.levels is not None else None
+
+    @property
     def is_far(self) -> bool:
         """Whether the loss itself came less than half of the way."""
-        level = self.trivial_loss
-        return bool(level) and self.last_loss.mean > (1 - POOR_SKILL) * (level or 0.0)
+        levels = self.levels
+        return levels is not None and levels.share_left(self.last_loss.mean) > 1 - POOR_SKILL
 
     @property
     def starts_too_high(self) -> bool:
         """Whether the loss began ten times above what always predicting the same costs."""
-        level = self.trivial_loss
-        return bool(level) and self.first_loss.mean > DIVERGED * (level or math.inf)
+        levels = self.levels
+        return levels is not None and levels.share_left(self.first_loss.mean) > DIVERGED
 
     def __str__(self) -> str:
         parts = [f"loss {self.first_loss.mean:.4g} at first, {self.last_loss.mean:.4g} at last"]
-        if self.trivial_loss is not None:
-            parts.append(f"{self.trivial_loss:.4g} needs no learning")
-        if self.accuracy is not None and self.base_rate is not None:
+        if self.levels is not None:
+            parts.append(f"{self.levels.trivial:.4g} needs no learning")
+            if self.levels.perfect:
+                parts.append(f"no model can come below {self.levels.perfect:.4g}")
+        if self.accuracy is not None and self.accuracy_levels is not None:
             parts.append(
-                f"accuracy {self.accuracy:.3g} at last, {self.base_rate:.3g} by always answering "
-                "the most frequent class"
+                f"accuracy {self.accuracy:.3g} at last, {self.accuracy_levels.trivial:.3g} by "
+                "always answering the most frequent class"
             )
         return "; ".join(parts)
 
@@ -145,22 +152,23 @@ def outcome_of(replay: Replay, epochs: Epochs, is_broken: bool, is_hurt: bool) -
     """
     header, evidence = replay.header, replay.evidence
     first, last = head(evidence.loss, HEAD_SHARE), tail(evidence.loss, TAIL_SHARE)
-    level, base = trivial_loss(header), base_rate(header)
-    accuracy = _accuracy(replay, epochs, base)
+    levels, compared = levels_of(header), accuracy_levels(header)
+    accuracy = _accuracy(replay, epochs, compared)
     by_accuracy = by_loss = None
-    if accuracy is not None and base is not None and base < 1:
-        by_accuracy = (accuracy - base) / (1 - base)
-    if level is not None and level > 0 and last.n:
-        by_loss = 1 - last.mean / level
+    if accuracy is not None and compared is not None:
+        by_accuracy = 1 - compared.share_left(accuracy)
+    if levels is not None and last.n:
+        by_loss = 1 - levels.share_left(last.mean)
     skills = [skill for skill in (by_accuracy, by_loss) if skill is not None]
+    level = levels.trivial if levels is not None else None
     return Outcome(
         state=State.BROKEN if is_broken else _state(skills, first, last, level),
         skill=skills[0] if skills else None,
         best_skill=max(skills, default=None),
         first_loss=first,
         last_loss=last,
-        trivial_loss=level,
-        base_rate=base,
+        levels=levels,
+        accuracy_levels=compared,
         accuracy=accuracy,
         n_iterations=evidence.n_iterations + header.n_updates_before,
         is_hurt=is_hurt,
@@ -193,9 +201,9 @@ def _is_improving(loss: Curve) -> bool:
     return before - quarter.mean > max(STILL_FALLING * fall, error) and fall > 0
 
 
-def _accuracy(replay: Replay, epochs: Epochs, base: float | None) -> float | None:
+def _accuracy(replay: Replay, epochs: Epochs, compared: Levels | None) -> float | None:
     """Accuracy at the end of the run, where it can be compared with a base rate."""
-    if base is None:
+    if compared is None:
         return None
     accuracies = [
         curve

@@ -4,15 +4,14 @@ Facts only; whether they are right is for the rules. A model whose structure can
 (several outputs, layers of the user's own) has fewer facts, not wrong ones.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from deeplocalize.traces.header import DataSummary, Header, Layer, Series
 from deeplocalize.traces.schema import Kind
 
 from .graph import declared_outputs, feeding_any, is_followed, is_known, output_layers
-from .rules.trivial import loss_name
+from .loss import Loss, loss_of
 
 # Layers that only set an activation, and those that change neither values nor their order.
 ACTIVATION_CLASSES = frozenset(
@@ -33,50 +32,6 @@ KERNEL_CLASSES = frozenset(
      "Conv2DTranspose", "EinsumDense", "LSTM", "GRU", "SimpleRNN"}
 )  # fmt: skip
 RECURRENT_CLASSES = frozenset({"LSTM", "GRU", "SimpleRNN"})
-
-_LOSS_ALIASES = {
-    "mse": "mean_squared_error",
-    "mae": "mean_absolute_error",
-    "mape": "mean_absolute_percentage_error",
-    "msle": "mean_squared_logarithmic_error",
-    "bce": "binary_crossentropy",
-    "kld": "kl_divergence",
-    "kullback_leibler_divergence": "kl_divergence",
-    "logcosh": "log_cosh",
-    "categorical_cross_entropy": "categorical_crossentropy",
-}
-
-
-@dataclass(frozen=True)
-class Loss:
-    """The loss: its name with aliases resolved (empty: not known) and what it takes."""
-
-    name: str
-    from_logits: bool = False
-
-    @property
-    def is_over_classes(self) -> bool:
-        """Whether each sample has exactly one class."""
-        return self.name in ("categorical_crossentropy", "sparse_categorical_crossentropy")
-
-    @property
-    def is_crossentropy(self) -> bool:
-        """Whether it takes the logarithm of probabilities."""
-        return self.is_over_classes or self.name in (
-            "binary_crossentropy", "binary_focal_crossentropy", "kl_divergence",
-        )  # fmt: skip
-
-    @property
-    def is_distance(self) -> bool:
-        """Whether it measures how far outputs are from targets, element by element."""
-        return self.name in _DISTANCES
-
-
-_DISTANCES = frozenset(
-    {"mean_squared_error", "mean_absolute_error", "huber", "log_cosh",
-     "mean_absolute_percentage_error", "mean_squared_logarithmic_error"}
-)  # fmt: skip
-
 
 @dataclass(frozen=True)
 class Kernel:
@@ -176,7 +131,7 @@ def program_of(header: Header) -> Program:
     return Program(
         header=header,
         layers=layers,
-        loss=_loss(header.loss),
+        loss=loss_of(header.loss),
         head=head,
         hidden=_hidden(header, layers, head),
         kernels=tuple(_kernels(header)),
@@ -193,13 +148,6 @@ def activation_of(layer: Layer) -> str:
 def n_columns(summary: DataSummary) -> int:
     """Length of the last axis of a target; 1 where it has only the batch's."""
     return int(summary.shape[-1] or 1) if len(summary.shape) > 1 else 1
-
-
-def _loss(loss: Any) -> Loss:
-    name = loss_name(loss) or ""
-    config = loss.get("config", {}) if isinstance(loss, Mapping) else {}
-    from_logits = isinstance(config, Mapping) and config.get("from_logits") is True
-    return Loss(_LOSS_ALIASES.get(name, name), from_logits)
 
 
 def _head(header: Header, layers: Sequence[int]) -> Head | None:

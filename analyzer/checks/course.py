@@ -36,8 +36,10 @@ def _little_learned(facts: Facts, threshold: float) -> Iterator[Sighting]:
 def _oscillating(facts: Facts, threshold: float) -> Iterator[Sighting]:
     outcome, losses = facts.outcome, facts.epochs.curve("loss")
     later = losses[len(losses) // 2 :]
-    level = outcome.trivial_loss or losses[0] if losses else 0.0
-    if len(losses) < MIN_EPOCHS or level <= 0:
+    if len(losses) < MIN_EPOCHS:
+        return
+    level = outcome.levels.span if outcome.levels is not None else losses[0]
+    if level <= 0:
         return
     moves = [after - before for before, after in pairwise(later)]
     n_turns = sum(one * other < 0 for one, other in pairwise(moves))
@@ -72,7 +74,7 @@ def _validation_gap(facts: Facts, threshold: float) -> Iterator[Sighting]:
     trained, validated = facts.epochs.curve("loss"), facts.epochs.curve("val_loss")
     if not trained or not validated:
         return
-    level = outcome.trivial_loss or trained[0]
+    level = outcome.levels.span if outcome.levels is not None else trained[0]
     gap = (validated[-1] - trained[-1]) / level if level > 0 else 0.0
     if gap > threshold:
         best = min(validated)

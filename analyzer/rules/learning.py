@@ -1,7 +1,7 @@
 """Rules over whole curves, which ask whether the model learns at all.
 
 A flat loss is no fault by itself: a model that fits already has one too. What tells them apart
-is the trivial level, the loss of always predicting the same (``trivial.py``). Where that level
+is the trivial level, the loss of always predicting the same (``levels.py``). Where that level
 is not known (custom losses, adversarial training), a finding stays a notice.
 """
 
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from deeplocalize.traces.schema import Kind
 
 from ..curve import Curve, Stretch, head, tail
+from .levels import Levels
 from .rule import Severity, Symptom
 
 HEAD_SHARE = 0.1
@@ -23,12 +24,12 @@ FLAT = 0.01
 
 @dataclass(frozen=True)
 class CurveView:
-    """The two ends of a curve and the level that needs no learning (None: not known)."""
+    """The two ends of a curve and its levels (None: not known)."""
 
     n_values: int
     head: Stretch
     tail: Stretch
-    trivial_level: float | None
+    levels: Levels | None
 
     @property
     def standard_error(self) -> float:
@@ -59,16 +60,14 @@ class CurveRule:
     false_alarms: str
 
 
-def curve_view(curve: Curve, trivial_level: float | None) -> CurveView:
+def curve_view(curve: Curve, levels: Levels | None) -> CurveView:
     """What a curve rule sees of a curve."""
-    return CurveView(
-        curve.n_values, head(curve, HEAD_SHARE), tail(curve, TAIL_SHARE), trivial_level
-    )
+    return CurveView(curve.n_values, head(curve, HEAD_SHARE), tail(curve, TAIL_SHARE), levels)
 
 
 def _decrease(view: CurveView) -> float:
-    """By what share of its first level the curve has fallen."""
-    scale = abs(view.head.mean)
+    """By what share of its first level, above perfection where that is known, it has fallen."""
+    scale = abs(view.head.mean - (view.levels.perfect if view.levels else 0.0))
     return (view.head.mean - view.tail.mean) / scale if scale else 0.0
 
 
@@ -78,16 +77,16 @@ def _is_flat(view: CurveView, threshold: float) -> bool:
 
 
 def _is_flat_at_unknown_level(view: CurveView, threshold: float) -> bool:
-    return view.trivial_level is None and view.tail.mean != 0 and _is_flat(view, threshold)
+    return view.levels is None and view.tail.mean != 0 and _is_flat(view, threshold)
 
 
-def _of_trivial(view: CurveView) -> float:
-    return view.tail.mean / view.trivial_level if view.trivial_level else math.inf
+def _share_left(view: CurveView) -> float:
+    return view.levels.share_left(view.tail.mean) if view.levels is not None else math.inf
 
 
 def _is_flat_and_trivial(view: CurveView, threshold: float) -> bool:
-    is_known = view.trivial_level is not None
-    return is_known and _of_trivial(view) >= threshold and _is_flat(view, FLAT)
+    is_known = view.levels is not None
+    return is_known and _share_left(view) >= threshold and _is_flat(view, FLAT)
 
 
 def _growth(view: CurveView) -> float:
@@ -96,15 +95,16 @@ def _growth(view: CurveView) -> float:
 
 
 def _has_diverged(view: CurveView, threshold: float) -> bool:
-    return _growth(view) > threshold and view.tail.mean > (view.trivial_level or 0.0)
+    needs_nothing = view.levels.trivial if view.levels is not None else 0.0
+    return _growth(view) > threshold and view.tail.mean > needs_nothing
 
 
 def _gain(view: CurveView) -> float:
-    return view.tail.mean - (view.trivial_level or 0.0)
+    return view.tail.mean - (view.levels.trivial if view.levels is not None else 0.0)
 
 
 def _is_at_base_rate(view: CurveView, threshold: float) -> bool:
-    if view.trivial_level is None or view.trivial_level > 0.95:
+    if view.levels is None or view.levels.trivial > 0.95:
         return False
     return _gain(view) <= threshold
 
@@ -115,13 +115,14 @@ NO_BETTER_THAN_TRIVIAL = CurveRule(
     kind=Kind.LOSS,
     condition=_is_flat_and_trivial,
     threshold=0.95,
-    measure=_of_trivial,
-    quantity="loss relative to that of always predicting the same",
+    measure=_share_left,
+    quantity="loss relative to that of always predicting the same, both above the least possible",
     patience=100,
     severity=Severity.SEVERE,
     statement="ends no better than always predicting the same",
     reason="The model does not learn.",
-    source="the level to beat is the entropy of the classes or the variance of the targets; and "
+    source="the level to beat follows from the loss and the labels, such as the entropy of the "
+    "classes or the variance of the targets; and "
     "between the first tenth and the last quarter of the run the loss fell by no more than 1 % or "
     "two standard errors. No verdict rests on this alone: it takes a suspect of half confidence",
     false_alarms="targets that cannot be predicted from the inputs; long plateaus (XOR under "

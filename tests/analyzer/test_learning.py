@@ -6,8 +6,8 @@ import pytest
 from numpy.typing import NDArray
 
 from deeplocalize.analyzer.diagnosis import Verdict, diagnose
+from deeplocalize.analyzer.loss import loss_name
 from deeplocalize.analyzer.rules import Symptom
-from deeplocalize.analyzer.rules.trivial import base_rate, loss_name, trivial_loss
 from deeplocalize.traces.header import DataSummary
 from deeplocalize.traces.schema import Kind
 
@@ -88,14 +88,3 @@ def test_an_accuracy_at_the_base_rate_is_noticed() -> None:
 )
 def test_losses_are_named_alike_however_they_are_written(loss: object, name: str | None) -> None:
     assert loss_name(loss) == name
-
-
-def test_the_trivial_level_is_the_entropy_or_the_variance_of_the_labels() -> None:
-    targets = DataSummary(Kind.LABEL, "y", (None, 1), "float32", std=2.0, mean=0.5)
-    regression = replace(HEADER, loss="mse", data=(targets,))
-    assert trivial_loss(regression) == 4.0
-    binary = replace(HEADER, loss="binary_crossentropy", data=(targets,))
-    assert trivial_loss(binary) == pytest.approx(math.log(2))
-    assert trivial_loss(HEADER) == pytest.approx(LN3, rel=1e-3)
-    assert base_rate(HEADER) == pytest.approx(220 / 640)
-    assert trivial_loss(replace(HEADER, data=())) is None
