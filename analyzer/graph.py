@@ -108,6 +108,16 @@ def weights_of(header: Header, layer: int) -> tuple[int, ...]:
     )
 
 
+def weighted_leaves(header: Header) -> tuple[int, ...]:
+    """Layers with weights that hold no other layers."""
+    folders = {layer.path.rpartition("/")[0] for layer in header.layers}
+    return tuple(
+        i
+        for i, layer in enumerate(header.layers)
+        if layer.n_parameters > 0 and layer.path not in folders
+    )
+
+
 def _within(header: Header, layer: int) -> set[int]:
     inside = f"{header.layers[layer].path}/"
     return {layer, *(i for i, one in enumerate(header.layers) if one.path.startswith(inside))}

@@ -25,8 +25,9 @@ from .graph import (
     unseen_before,
     weights_of,
 )
-from .operation import backward_hint, forward_hint, largest_finite
+from .operation import backward_hint, forward_hint, largest_finite, overflow_hint
 from .places import Place, layer_ref
+from .program import RECURRENT_CLASSES, only_multiplies
 from .window import Window
 
 # Factor by which no layer with usual weights makes values larger.
@@ -179,7 +180,7 @@ def _of_passed_gradient(header: Header, layer: int, place: Place, window: Window
             layer,
             f"{place.layer} receives a finite gradient, and its activation's derivative turns it "
             f"into {_amount(place, window)}",
-            backward_hint(window, _around(header, layer)),
+            _backward_hint(header, layer, window),
         )
     takers = [i for i in fed_by(header, layer) if not _receives_broken_gradient(header, i, window)]
     if not takers:
@@ -200,14 +201,14 @@ def _of_passed_gradient(header: Header, layer: int, place: Place, window: Window
         producer,
         f"{layer_ref(header.layers[producer])} {received}, and the gradient that it passes back "
         f"to {place.layer} has {_amount(place, window)}",
-        backward_hint(window, _around(header, producer)),
+        _backward_hint(header, producer, window),
         tuple(i for i in takers if i != producer),
     )
 
 
 def _of_weight_gradient(header: Header, layer: int, place: Place, window: Window) -> Producer:
     held = f'the gradient of its weight "{place.tensor}" has {_amount(place, window)}'
-    hint = backward_hint(window, _around(header, layer))
+    hint = _backward_hint(header, layer, window)
     if _receives_finite_gradient(header, layer, window):
         explanation = f"{place.layer} receives a finite gradient, and {held}"
         return Producer(Origin.LAYER_DERIVATIVE, layer, explanation, hint)
@@ -231,6 +232,14 @@ def _of_update_or_state(layer: int, place: Place, window: Window) -> Producer:
         else (Origin.STATE, "while nothing before it in this iteration is broken")
     )
     return Producer(origin, layer, f"the {place} has {_amount(place, window)}, {circumstance}")
+
+
+def _backward_hint(header: Header, layer: int, window: Window) -> str:
+    around = _around(header, layer)
+    if not only_multiplies(header.layers[layer]):
+        return backward_hint(window, around)
+    is_recurrent = header.layers[layer].class_name in RECURRENT_CLASSES
+    return overflow_hint(window, (*around, *_arriving(header, layer)), is_recurrent)
 
 
 def _is_seen(window: Window, layer: int) -> bool:

@@ -31,6 +31,11 @@ KERNEL_CLASSES = frozenset(
     {"Dense", "Conv1D", "Conv2D", "Conv3D", "SeparableConv2D", "DepthwiseConv2D",
      "Conv2DTranspose", "EinsumDense", "LSTM", "GRU", "SimpleRNN"}
 )  # fmt: skip
+# Activations whose derivative is bounded.
+_GENTLE_ACTIVATIONS = frozenset(
+    {"", "linear", "relu", "relu6", "leaky_relu", "elu", "selu", "gelu", "silu", "swish", "mish",
+     "sigmoid", "hard_sigmoid", "tanh", "softmax", "softplus", "softsign"}
+)  # fmt: skip
 RECURRENT_CLASSES = frozenset({"LSTM", "GRU", "SimpleRNN"})
 
 @dataclass(frozen=True)
@@ -145,6 +150,11 @@ def activation_of(layer: Layer) -> str:
     return (layer.activation or "").removesuffix("_v2")
 
 
+def only_multiplies(layer: Layer) -> bool:
+    """Whether a layer's derivative has no pole: products with a kernel, bounded activations."""
+    return layer.class_name in KERNEL_CLASSES and activation_of(layer) in _GENTLE_ACTIVATIONS
+
+
 def n_columns(summary: DataSummary) -> int:
     """Length of the last axis of a target; 1 where it has only the batch's."""
     return int(summary.shape[-1] or 1) if len(summary.shape) > 1 else 1
@@ -152,7 +162,7 @@ def n_columns(summary: DataSummary) -> int:
 
 def _head(header: Header, layers: Sequence[int]) -> Head | None:
     trailing: list[int] = []
-    activation, activated_by = "", -1
+    activation, activated_by, is_reshaped = "", -1, False
     for i in _from_the_end(header, layers):
         layer = header.layers[i]
         if layer.class_name in NOISE_CLASSES:
@@ -162,19 +172,20 @@ def _head(header: Header, layers: Sequence[int]) -> Head | None:
             activation, activated_by = activation_of(layer), i
         elif layer.class_name in KERNEL_CLASSES:
             inner = activation_of(layer)
-            width = header.layers[i].config.get("units", header.layers[i].config.get("filters"))
             output = _output_series(header, activated_by if activation else i)
             return Head(
                 kernel_layer=i,
                 activated_by=activated_by if activation else i,
                 activation=activation or inner,
                 inner_activation=inner if activation else "",
-                n_units=int(width) if width else 0,
+                n_units=_width(layer, header.series[output] if is_reshaped and output >= 0 else None),
                 output=output,
                 trailing=tuple(reversed(trailing)),
                 is_certain=is_known(header),
             )
-        elif layer.class_name not in ("Reshape", "Flatten"):
+        elif layer.class_name in ("Reshape", "Flatten"):
+            is_reshaped = bool(activation)
+        else:
             return None
     return None
 
@@ -191,6 +202,13 @@ def _from_the_end(header: Header, layers: Sequence[int]) -> Iterator[int]:
     while len(ahead) == 1 and ahead[0] in places:
         yield places[ahead[0]]
         ahead = header.layers[places[ahead[0]]].inbound
+
+
+def _width(layer: Layer, reshaped: Series | None) -> int:
+    """Units of a layer, or what a layer behind it that changes shapes made of them; 0: unknown."""
+    if reshaped is not None:
+        return int(reshaped.shape[-1] or 0) if reshaped.shape else 0
+    return int(layer.config.get("units", layer.config.get("filters")) or 0)
 
 
 def _output_series(header: Header, layer: int) -> int:

@@ -8,7 +8,7 @@ from ..operation import Nature
 from ..optimizer import optimizer_facts
 from ..places import LayerRef
 from ..producer import Origin
-from ..program import RECURRENT_CLASSES
+from ..program import RECURRENT_CLASSES, only_multiplies
 from ..rules.rule import Symptom
 from .cause import Case, Cause, Suspect, Target
 
@@ -138,7 +138,28 @@ def _instability(case: Case, is_likely: bool) -> Suspect:
         confidence=weight / (1 + 0.5 * bool(fault.alternatives)),
         symptoms=(Symptom.NON_FINITE,),
         evidence=(f"{fault.explanation} ({fault.moment})", *hint),
-        fix=_stabilised(fault.layer, fault.nature, fault.phase, is_loss),
+        fix=_bounded(case)
+        if _has_exploded(case)
+        else _stabilised(fault.layer, fault.nature, fault.phase, is_loss),
+    )
+
+
+def _has_exploded(case: Case) -> bool:
+    """Whether the gradient broke in a layer that has nothing but products to break it."""
+    layer = case.layer_of(case.first_fault.layer)
+    is_derivative = case.first_fault.origin is Origin.LAYER_DERIVATIVE
+    return is_derivative and layer is not None and only_multiplies(layer)
+
+
+def _bounded(case: Case) -> str:
+    optimizer, layer = optimizer_facts(case.header), case.first_fault.layer
+    clipped = f"model.compile(optimizer={optimizer.with_rate(1.0)}, clipnorm=1.0), ...)"
+    if layer is None or layer.class_name not in RECURRENT_CLASSES:
+        return f"Bound the gradient, and what the layers receive:\n{clipped}"
+    return (
+        "Let the recurrence keep its values in range: leave "
+        'recurrent_initializer="orthogonal" and activation="tanh", or use LSTM or GRU; shorter '
+        f"sequences, and a bounded step, help too:\n{clipped}"
     )
 
 

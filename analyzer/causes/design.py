@@ -194,6 +194,10 @@ DESIGNS: dict[Symptom, Design] = {
         Cause.LEARNING_RATE, Target.OPTIMIZER,
         _fixed("Raise the learning rate, e.g. keras.optimizers.Adam(learning_rate=1e-3)"),
     ),
+    Symptom.NOTHING_TRAINED: Design(
+        Cause.OPTIMIZER, Target.TRAINING,
+        _fixed("model.trainable = True  # or of the layers to train, before model.compile(...)"),
+    ),
     Symptom.FEW_STEPS: Design(
         Cause.EPOCHS_OR_BATCH_SIZE, Target.TRAINING,
         _fixed("Train longer: model.fit(..., epochs=10 * epochs), or with smaller batches"),

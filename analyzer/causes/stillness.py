@@ -34,11 +34,14 @@ def _dead(case: Case, finding: Finding) -> Iterable[Suspect]:
     hurt = [f for f in case.showing(Symptom.LARGE_UPDATE) if f.onset <= finding.onset]
     # Units that lived until the weights were thrown about did not die of their activation.
     is_killed = finding.onset > 0 and bool(hurt or optimizer.is_fast)
+    # Before the first update, steps have done nothing: the layer began like this.
+    was_never_alive = finding.n_holding == finding.n_judged and not case.header.is_resumed
+    is_born = was_never_alive and not is_killed
     yield Suspect(
         cause=Cause.OUTPUT_ACTIVATION if is_output else Cause.HIDDEN_ACTIVATION,
         target=Target.LAYER,
         layer=finding.place.layer,
-        confidence=0.45 if is_killed and not is_output else 0.7,
+        confidence=0.7 if is_output or not (is_killed or is_born) else 0.45,
         symptoms=(finding.symptom,),
         evidence=(finding.in_numbers,),
         fix="Use a linear output, and let the loss squash it (from_logits=True)"
@@ -46,6 +49,9 @@ def _dead(case: Case, finding: Finding) -> Iterable[Suspect]:
         else 'Let negative values through: activation="leaky_relu", "elu" or "gelu", with '
         'kernel_initializer="he_normal"',
     )
+    if is_born:
+        yield _initialization(finding, 0.4 if is_output else 0.7)
+        return
     yield Suspect(
         cause=Cause.LEARNING_RATE,
         target=Target.OPTIMIZER,
@@ -59,8 +65,6 @@ def _dead(case: Case, finding: Finding) -> Iterable[Suspect]:
         ),
         fix=f"A step too large pushes units into the zero half: {optimizer.with_rate(0.1)})",
     )
-    if finding.onset == 0:
-        yield _initialization(finding, 0.4)
 
 
 def _vanishing(case: Case, finding: Finding) -> Iterable[Suspect]:

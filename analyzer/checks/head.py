@@ -49,7 +49,7 @@ def _constant(facts: Facts, threshold: float) -> Iterator[Sighting]:
     constant = ends.late(head.output, "n_constant_units")
     if n >= 4 * n_units and constant >= threshold * n_units:
         yield Sighting(
-            Kind.OUTPUT, head.activated_by, Severity.SEVERE, 0.3, constant,
+            Kind.OUTPUT, head.activated_by, Severity.SEVERE, 0.3, constant / n_units,
             "is the same for every sample of a batch at the end of the run",
         )  # fmt: skip
 
@@ -121,13 +121,19 @@ def _no_distribution(facts: Facts, threshold: float) -> Iterator[Sighting]:
     takes_rows = program.loss.is_over_classes or program.loss.name == "kl_divergence"
     if head is None or head.output < 0 or not takes_rows or program.loss.from_logits:
         return
-    is_known = head.activation in ("softmax", "sigmoid", "hard_sigmoid")
+    is_independent = head.activation in ("sigmoid", "hard_sigmoid")
     low, high = ends.least(head.output, "min"), ends.most(head.output, "max")
-    if head.n_units < 2 or is_known or not (low >= 0 and high <= 1):
+    if head.n_units < 2 or is_independent or not (low >= 0 and high <= 1):
         return
     totals = [end(head.output, "mean") * head.n_units for end in (ends.early, ends.late)]
     total = max(totals, key=lambda value: abs(value - 1))
-    if abs(total - 1) > threshold:
+    if abs(total - 1) > threshold and head.activation == "softmax":
+        yield Sighting(
+            Kind.OUTPUT, head.activated_by, Severity.SEVERE, 0.96, abs(total - 1),
+            f"passes softmax, and its rows sum to {total:.3g} on average instead of 1: it is taken "
+            "along another axis than that of the classes",
+        )  # fmt: skip
+    elif abs(total - 1) > threshold:
         yield Sighting(
             Kind.OUTPUT, head.activated_by, facts.harm_below(FINE_SKILL), 0.9, abs(total - 1),
             f"has rows that sum to {total:.3g} on average, while {program.loss.name} expects "
@@ -241,7 +247,8 @@ CHECKS = (
         "sum.",
         source="recorded means times units, at both ends of the run; a twentieth allows for "
         "reduced precision and padding; a notice where the run came eight tenths of the way, "
-        "since Keras divides by the sum. Sigmoids have a check of their own",
+        "since Keras divides by the sum, unless it is a softmax, whose sum is 1 along its axis. "
+        "Sigmoids have a check of their own",
         false_alarms="rows that a mask sets to 0",
     ),
     Check(

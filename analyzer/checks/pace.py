@@ -7,6 +7,7 @@ import numpy as np
 
 from deeplocalize.traces.schema import Kind
 
+from ..graph import weighted_leaves
 from ..optimizer import optimizer_facts
 from ..outcome import POOR_SKILL, State
 from ..program import KERNEL_CLASSES, Kernel
@@ -47,6 +48,21 @@ def _peak(facts: Facts, kernel: Kernel) -> float:
 
 def _usual(kernel: Kernel) -> float:
     return math.sqrt(2.0 / (kernel.fan_in + kernel.fan_out))
+
+
+def _nothing_trained(facts: Facts, threshold: float) -> Iterator[Sighting]:
+    header, outcome = facts.program.header, facts.outcome
+    frozen = [i for i in weighted_leaves(header) if not header.layers[i].trainable]
+    is_any_updated = any(series.kind is Kind.WEIGHT_UPDATE for series in header.series)
+    if not frozen or len(frozen) < len(weighted_leaves(header)) or is_any_updated:
+        return
+    fall = outcome.first_loss.mean - outcome.last_loss.mean
+    error = math.hypot(outcome.first_loss.standard_error, outcome.last_loss.standard_error)
+    if fall <= threshold * error:
+        yield Sighting(
+            Kind.WEIGHT, frozen[0], Severity.SEVERE, 0.95, float(len(frozen)),
+            "is frozen, as are those of all layers: no step changes anything",
+        )  # fmt: skip
 
 
 def _large(facts: Facts, threshold: float) -> Iterator[Sighting]:
@@ -111,6 +127,15 @@ def _few(facts: Facts, threshold: float) -> Iterator[Sighting]:
 
 
 CHECKS = (
+    Check(
+        name="nothing is trained", symptom=Symptom.NOTHING_TRAINED, condition=_nothing_trained,
+        threshold=2.0, quantity="layers whose weights are frozen",
+        statement="The weights of every layer are frozen, and the loss stays where it was.",
+        reason="An optimizer without trainable weights has nothing to change.",
+        source="exact: no layer with weights is trainable, and no update was recorded; the loss "
+        "fell by two standard errors at most, or something unseen is trained",
+        false_alarms="`fit` used to measure a loss",
+    ),
     Check(
         name="large steps", symptom=Symptom.LARGE_STEPS, condition=_large, threshold=0.5,
         quantity="rms of the update relative to the weight in the first steps",

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from deeplocalize.traces.schema import Kind
 
 from ..optimizer import OptimizerFacts, optimizer_facts
@@ -10,6 +12,9 @@ from .check import Check, Facts, Sighting
 
 # Share by which weight decay may shrink a weight in one step.
 MAX_DECAY = 0.1
+
+# Gradients of smaller size are 0 when squared in float16.
+_LEAST_SQUARED = float(np.sqrt(np.finfo(np.float16).smallest_subnormal))
 
 _MEMORIES = ("momentum", "beta_1", "beta_2", "rho")
 
@@ -56,6 +61,23 @@ def _epsilon(facts: Facts, threshold: float) -> Iterator[Sighting]:
         )  # fmt: skip
 
 
+def _lost_epsilon(facts: Facts, threshold: float) -> Iterator[Sighting]:
+    optimizer = optimizer_facts(facts.program.header)
+    epsilon = optimizer.setting("epsilon")
+    series = facts.program.header.series
+    halves = [k for k in facts.program.kernels if series[k.weight].dtype == "float16"]
+    if epsilon is None or not any(kernel.update >= 0 for kernel in halves):
+        return
+    excess = _LEAST_SQUARED / max(epsilon, np.finfo(np.float16).smallest_subnormal)
+    if excess > threshold:
+        yield _sighting(
+            facts.harm, 0.96, excess,
+            f"comes from {optimizer.class_name} with epsilon={epsilon:g} on weights of float16: "
+            f"gradients below {_LEAST_SQUARED:.2g} are 0 when squared, so that steps are divided "
+            "by epsilon alone",
+        )  # fmt: skip
+
+
 def _decay(facts: Facts, threshold: float) -> Iterator[Sighting]:
     optimizer = optimizer_facts(facts.program.header)
     decay = _shrinking(optimizer)
@@ -99,6 +121,18 @@ CHECKS = (
         source="defaults are 1e-8 to 1e-7, and up to 1 has been recommended (Keras, "
         "documentation of Adam); a notice unless the run failed",
         false_alarms="very large gradients in a run that fails for another reason",
+    ),
+    Check(
+        name="epsilon too small for float16", symptom=Symptom.OPTIMIZER_SETTINGS,
+        condition=_lost_epsilon, threshold=10.0,
+        quantity="factor by which a step can exceed the learning rate",
+        statement="The optimizer divides by the root of a squared gradient in float16, and its "
+        "epsilon is too small to take over where that is 0.",
+        reason="A gradient that is lost when squared is divided by epsilon: steps become thousands "
+        "of times the learning rate, or infinite.",
+        source="exact: the smallest number of float16 is 6e-8, and its root 2.4e-4; ten times the "
+        "learning rate; a notice unless the run failed. Weights of mixed precision are float32",
+        false_alarms="a run that fails for another reason",
     ),
     Check(
         name="weight decay takes all", symptom=Symptom.OPTIMIZER_SETTINGS, condition=_decay,

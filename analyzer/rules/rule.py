@@ -57,6 +57,7 @@ class Symptom(StrEnum):
     LABELS_CONSTANT = "labels_constant"
     LARGE_STEPS = "large_steps"
     SMALL_STEPS = "small_steps"
+    NOTHING_TRAINED = "nothing_trained"
     FEW_STEPS = "few_steps"
     OPTIMIZER_SETTINGS = "optimizer_settings"
     LITTLE_LEARNED = "little_learned"

@@ -97,8 +97,14 @@ def test_units_that_died_of_a_large_step_are_a_matter_of_the_learning_rate() -> 
     assert suspects_of(killed_at(20, FakeRun()))[0].cause is Cause.LEARNING_RATE
 
 
-def test_units_that_never_lived_are_a_matter_of_their_activation() -> None:
-    assert suspects_of(killed_at(0, FakeRun()))[0].cause is Cause.HIDDEN_ACTIVATION
+def test_units_that_never_lived_were_made_so_before_the_first_step() -> None:
+    suspects = suspects_of(killed_at(0, FakeRun()))
+    assert [s.cause for s in suspects] == [Cause.WEIGHT_INITIALIZATION, Cause.HIDDEN_ACTIVATION]
+
+
+def test_units_that_never_lived_in_a_run_that_goes_on_are_a_matter_of_their_activation() -> None:
+    run = FakeRun(header=replace(HEADER, n_updates_before=500))
+    assert suspects_of(killed_at(0, run))[0].cause is Cause.HIDDEN_ACTIVATION
 
 
 def test_no_sentence_is_told_twice() -> None:

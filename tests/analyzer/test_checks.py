@@ -237,9 +237,14 @@ def test_what_is_only_worth_knowing_is_noted_and_never_a_fault(symptom: Symptom)
     assert seen(diagnose(without_it().reader()), symptom) is None
 
 
-def test_rows_of_a_softmax_are_summed_up_by_nobody() -> None:
-    run = _rows_summing_to(1.8, badly(network()))
-    assert seen(diagnose(run.reader()), Symptom.NO_DISTRIBUTION) is None
+def test_a_softmax_along_another_axis_is_a_fault_however_the_run_went() -> None:
+    run = _rows_summing_to(0.1, well(network()))
+    assert seen(diagnose(run.reader()), Symptom.NO_DISTRIBUTION) is Severity.SEVERE
+    right = _rows_summing_to(1.0, badly(network()))
+    assert seen(diagnose(right.reader()), Symptom.NO_DISTRIBUTION) is None
+
+
+def test_rows_of_a_layer_of_the_users_own_may_sum_to_1() -> None:
     right = _rows_summing_to(1.0, badly(network("my_own")))
     assert seen(diagnose(right.reader()), Symptom.NO_DISTRIBUTION) is None
 
