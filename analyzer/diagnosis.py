@@ -194,6 +194,11 @@ def _needs(coverage: Coverage, run: Run, outcome: Outcome) -> str:
         return "a run that does not stop with an exception; up to there nothing is wrong with it"
     if run.ending is Ending.FAILED or not run.is_whole:
         return "a recording of the whole run; this one ended early, and all is well up to there"
+    if outcome.is_unfinished:
+        return (
+            f"a longer run: this one ended after {outcome.n_iterations} steps while its loss was "
+            f"still falling, and had come to little ({outcome})"
+        )
     if outcome.is_little:
         return (
             "a run that learns: this one is hardly better than always answering the same "

@@ -22,6 +22,12 @@ _DISTANCES = frozenset(
      "mean_absolute_percentage_error", "mean_squared_logarithmic_error"}
 )  # fmt: skip
 
+_OTHERS = frozenset(
+    {"hinge", "squared_hinge", "categorical_hinge", "poisson", "cosine_similarity", "ctc", "dice",
+     "tversky", "circle", "categorical_focal_crossentropy",
+     "categorical_generalized_cross_entropy"}
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Loss:
@@ -47,6 +53,11 @@ class Loss:
     def is_distance(self) -> bool:
         """Whether it measures how far outputs are from targets, element by element."""
         return self.name in _DISTANCES
+
+    @property
+    def is_built_in(self) -> bool:
+        """Whether it is a loss of Keras, by its name."""
+        return self.is_crossentropy or self.is_distance or self.name in _OTHERS
 
     @property
     def is_mean(self) -> bool:

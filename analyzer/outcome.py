@@ -30,6 +30,14 @@ DIVERGED = 10.0
 # Share of its whole fall that a loss must fall in its last quarter to be still falling.
 STILL_FALLING = 0.1
 
+# Below this share, a short run that still improves had come to little when it ended.
+LOW_SKILL = 0.3
+
+# Iterations up to which nothing is said about how a run went.
+TOO_SHORT = 20
+
+# Iterations up to which a run is a short one.
+SHORT = 300
 
 # Iterations from which a run that has learned nothing counts as stuck rather than as short.
 LONG_ENOUGH = 100
@@ -106,6 +114,14 @@ class Outcome:
         if self.n_iterations < LONG_ENOUGH:
             return False
         return self.state is State.STUCK or (best is not None and best < LITTLE_SKILL)
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether a short run came to little and was still improving when it ended."""
+        is_short = TOO_SHORT < self.n_iterations < SHORT
+        is_low = self.best_skill is not None and self.best_skill <= LOW_SKILL
+        is_open = self.state in (State.STUCK, State.POOR)
+        return is_short and is_low and is_open and self.is_improving
 
     @property
     def trivial_loss(self) -> float | None:

@@ -154,6 +154,11 @@ DESIGNS: dict[Symptom, Design] = {
     Symptom.INPUT_CONSTANT: _DATA,
     Symptom.NO_DISTRIBUTION: _MISMATCH,
     Symptom.LOSS_NEGATIVE: _LABELS,
+    Symptom.MISLEADING_LOSS: Design(
+        Cause.LOSS_FUNCTION, Target.LOSS,
+        _fixed("Turn the sign of the loss (return -value): it has to be least where outputs equal "
+               "targets. Or take a built-in one, such as loss=\"mse\""),
+    ),
     Symptom.LOSS_OSCILLATING: _RATE_DOWN,
     Symptom.FEATURE_SCALES: Design(Cause.INPUT_SCALE, Target.DATA, _fixed(SCALED)),
     Symptom.OPTIMIZER_SETTINGS: Design(Cause.OPTIMIZER, Target.OPTIMIZER, _default_settings),

@@ -12,9 +12,6 @@ from .check import Check, Facts, Sighting
 MIN_EPOCHS = 8
 """Fewer epochs show no oscillation."""
 
-NOT_NEGATIVE = frozenset({"hinge", "squared_hinge", "categorical_hinge"})
-"""Losses that are 0 at best, besides distances and cross-entropies."""
-
 
 def _little_learned(facts: Facts, threshold: float) -> Iterator[Sighting]:
     outcome = facts.outcome
@@ -50,23 +47,6 @@ def _oscillating(facts: Facts, threshold: float) -> Iterator[Sighting]:
             f"goes up and down from epoch to epoch, by {size:.0%} of {level:.3g} on average, and "
             f"turned {n_turns} times in the last {len(later)} epochs",
         )  # fmt: skip
-
-
-def _negative(facts: Facts, threshold: float) -> Iterator[Sighting]:
-    loss, outcome = facts.program.loss, facts.outcome
-    lowest = min(outcome.first_loss.mean, outcome.last_loss.mean)
-    is_bounded = loss.is_crossentropy or loss.is_distance or loss.name in NOT_NEGATIVE
-    if is_bounded and lowest < threshold and not _is_turned(facts):
-        yield Sighting(
-            Kind.LOSS, None, Severity.SEVERE, 0.8, lowest,
-            f"falls to {lowest:.4g}, while {loss.name} is 0 at best where labels are what it takes",
-        )  # fmt: skip
-
-
-def _is_turned(facts: Facts) -> bool:
-    """Whether weights of samples turn the loss round on purpose, as policy gradients do."""
-    weights, ends = facts.series(Kind.SAMPLE_WEIGHT), facts.ends
-    return weights >= 0 and ends.least(weights, "min") < 0
 
 
 def _validation_gap(facts: Facts, threshold: float) -> Iterator[Sighting]:
@@ -108,14 +88,6 @@ CHECKS = (
         source="a tenth of what needs no learning, turning in every other epoch of the second "
         "half; a notice unless the run failed",
         false_alarms="learning rates that restart; epochs of a few batches",
-    ),
-    Check(
-        name="negative loss", symptom=Symptom.LOSS_NEGATIVE, condition=_negative, threshold=-1e-3,
-        quantity="loss at an end of the run",
-        statement="A loss that is 0 at best is negative.",
-        reason="Labels are not what the loss takes: it can fall without limit and means nothing.",
-        source="definitions of the losses; a thousandth allows for rounding",
-        false_alarms="losses that a layer adds and that are negative on purpose",
     ),
     Check(
         name="worse on new data", symptom=Symptom.VALIDATION_GAP, condition=_validation_gap,

@@ -9,7 +9,7 @@ from deeplocalize.traces.schema import Kind
 
 from ..graph import weighted_leaves
 from ..optimizer import optimizer_facts
-from ..outcome import POOR_SKILL, State
+from ..outcome import LONG_ENOUGH, POOR_SKILL, SHORT, State
 from ..program import KERNEL_CLASSES, Kernel
 from ..rules.rule import Severity, Symptom
 from .check import Check, Facts, Sighting
@@ -17,14 +17,11 @@ from .check import Check, Facts, Sighting
 # Share of their own size by which weights must be able to move, or nothing is learned.
 MIN_JOURNEY = 0.1
 
-# Skill below which a short run has come to little.
-LOW_SKILL = 0.3
-
 # Beyond this multiple of what is usual, a learning rate is a mistake in any run of little skill.
 FAR_TOO_FAST = 10.0
 
-# Iterations up to which nothing is said about how a run went.
-TOO_SHORT = 20
+# Fewer epochs are a trial, or a single pass over data that never end.
+MIN_EPOCHS = 3
 
 
 def _kernels(facts: Facts) -> list[Kernel]:
@@ -110,19 +107,21 @@ def _small(facts: Facts, threshold: float) -> Iterator[Sighting]:
 
 def _few(facts: Facts, threshold: float) -> Iterator[Sighting]:
     outcome = facts.outcome
-    is_judged = TOO_SHORT < outcome.n_iterations < threshold and outcome.best_skill is not None
-    if not is_judged or outcome.state not in (State.STUCK, State.POOR):
-        return
-    if (outcome.best_skill or 0.0) > LOW_SKILL or not outcome.is_improving:
+    if not outcome.is_unfinished or outcome.n_iterations >= threshold:
         return
     ratios = [_ratio(facts, kernel) for kernel in _kernels(facts)]
     ratios = [ratio for ratio in ratios if math.isfinite(ratio)]
     ratio = float(np.median(ratios)) if ratios else 0.0
     if 1e-4 <= ratio <= 0.2:
+        is_trial = outcome.n_iterations < LONG_ENOUGH or len(facts.epochs.logs) < MIN_EPOCHS
+        way = max(outcome.best_skill or 0.0, 0.0)
         yield Sighting(
-            Kind.LOSS, None, Severity.SEVERE, 0.7, float(outcome.n_iterations),
-            f"was lowered for {outcome.n_iterations} steps only, of a usual size ({ratio:.2g} of "
-            "the weights each)",
+            Kind.LOSS, None,
+            Severity.NOTICE if is_trial or outcome.is_hurt else Severity.SEVERE,
+            0.7, float(outcome.n_iterations),
+            f"was still falling when the run ended after {outcome.n_iterations} steps, "
+            f"{way:.0%} of the way from always answering the same to perfection: it was trained "
+            f"too short, in steps of a usual size ({ratio:.2g} of the weights each)",
         )  # fmt: skip
 
 
@@ -157,13 +156,14 @@ CHECKS = (
         false_alarms="a fine-tuned model that fails for another reason",
     ),
     Check(
-        name="few steps", symptom=Symptom.FEW_STEPS, condition=_few, threshold=300,
+        name="few steps", symptom=Symptom.FEW_STEPS, condition=_few, threshold=SHORT,
         quantity="iterations",
         statement="The run ended after few steps of a usual size, came to little, and was still "
         "improving.",
         reason="It might have gone on: nothing else needs to be wrong.",
-        source="up to 300 iterations where the loss still falls by a tenth of its whole fall in "
-        "the last quarter; below three tenths of the way",
-        false_alarms="hard problems in short trials",
+        source=f"up to {SHORT} iterations where the loss still falls by a tenth of its whole fall "
+        "in the last quarter; below three tenths of the way; a notice, and no verdict, in trials: "
+        f"less than {LONG_ENOUGH} iterations or {MIN_EPOCHS} epochs",
+        false_alarms="hard problems in short runs",
     ),
 )  # fmt: skip

@@ -63,6 +63,7 @@ class Symptom(StrEnum):
     LITTLE_LEARNED = "little_learned"
     LOSS_OSCILLATING = "loss_oscillating"
     LOSS_NEGATIVE = "loss_negative"
+    MISLEADING_LOSS = "misleading_loss"
     VALIDATION_GAP = "validation_gap"
     CLASS_IMBALANCE = "class_imbalance"
     FEATURE_SCALES = "feature_scales"
