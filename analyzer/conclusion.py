@@ -43,4 +43,5 @@ def ending(run: Run) -> str:
 
 def _faulty(fault: FirstFault) -> str:
     explanation = fault.explanation[0].upper() + fault.explanation[1:]
-    return f"{explanation}; first at {fault.moment}, in the {fault.phase} phase."
+    when = f"; first at {fault.moment}, in the {fault.phase} phase" if fault.is_dated else ""
+    return f"{explanation}{when}."

@@ -12,8 +12,8 @@ from .evidence import NEVER, Runs
 from .places import Place, place_of
 from .rules import CURVE_RULES
 from .rules.learning import CurveRule, curve_view
-from .rules.rule import Extent, Rule, Severity, Symptom
 from .rules.levels import Levels, accuracy_levels, levels_of
+from .rules.rule import Extent, Rule, Severity, Symptom
 
 CURVE_SYMPTOMS = frozenset(rule.symptom for rule in CURVE_RULES)
 
@@ -25,7 +25,8 @@ class Finding:
     ``onset`` and ``last`` are iterations; ``n_holding`` of ``n_judged`` iterations show the
     symptom. ``peak`` is the largest measure among them, of which ``quantity`` says what it
     is, and ``statement`` is the predicate to the place as subject. ``weight`` is how likely
-    this alone would explain a fault: 1 where a rule leaves that to the causes.
+    this alone would explain a fault: 1 where a rule leaves that to the causes. Not ``is_dated``
+    is what a program or a whole run shows: it did not begin at its onset, the run did.
     """
 
     rule: str
@@ -41,6 +42,7 @@ class Finding:
     quantity: str
     statement: str
     weight: float = 1.0
+    is_dated: bool = True
 
     def __str__(self) -> str:
         return f"{self.place} {self.statement}"
@@ -48,6 +50,8 @@ class Finding:
     @property
     def in_numbers(self) -> str:
         """The finding as a piece of evidence: since when, and how strongly."""
+        if not self.is_dated:
+            return f"the {self} ({self.quantity}: {self.peak:.3g})"
         return (
             f"the {self} since iteration {self.onset} "
             f"({self.quantity}: {self.peak:.3g} at iteration {self.peak_iteration})"
@@ -158,6 +162,7 @@ def _of_curve(
         peak=rule.measure(view),
         peak_iteration=last,
         quantity=rule.quantity,
+        is_dated=False,
         statement=f"{rule.statement} ({view.head.mean:.4g} at first, {view.tail.mean:.4g} at "
         f"last{'' if levels is None else f'; {levels.trivial:.4g} needs no learning'})",
     )

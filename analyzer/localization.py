@@ -25,7 +25,8 @@ class FirstFault:
     first tensor that shows it, which in the backward phase may belong to another layer.
     ``alternatives`` are unrecorded layers that could be the producer as well. ``origin`` and
     ``nature`` are None for symptoms other than non-finite values. Not ``is_certain``: the place
-    comes from a replay that was not the step bit by bit.
+    comes from a replay that was not the step bit by bit. Not ``is_dated``: the program or the
+    whole run shows it, and the moment is that of its beginning.
     """
 
     moment: Moment
@@ -40,6 +41,7 @@ class FirstFault:
     alternatives: tuple[LayerRef, ...] = ()
     chain: tuple[Link, ...] = ()
     is_certain: bool = True
+    is_dated: bool = True
 
 
 def locate(
@@ -63,6 +65,7 @@ def locate(
             symptom=finding.symptom,
             explanation=_persisting(finding),
             chain=chain_of(finding, findings, window),
+            is_dated=finding.is_dated,
         )
     producer = producer_of(header, finding.place, window)
     is_certain = window.is_certain(finding.place.series)

@@ -56,21 +56,24 @@ def backward_hint(window: Window, around: Sequence[int]) -> str:
     return "the derivative overflows or is not defined at the values of this batch"
 
 
-def overflow_hint(window: Window, around: Sequence[int], is_recurrent: bool) -> str:
-    """How products without a pole break a finite gradient: they leave the range of the type.
+def overflow_hint(
+    window: Window, around: Sequence[int], multiplied: str, is_recurrent: bool
+) -> str:
+    """How a layer of products alone breaks finite values: they leave the range of the type.
 
-    ``around`` are the layer's inputs, its outputs and the gradients that reach it.
+    ``around`` are series of what it multiplies.
     """
     known = [i for i in around if window.is_finite(i)]
     dtypes = [window.header.series[i].dtype for i in around]
     dtype = min(dtypes, key=largest_finite, default="float32")
     values = f" of values up to {window.largest_magnitude(known):.3g}" if known else ""
-    steps = (
-        "; a recurrent layer multiplies the gradient by its recurrent kernel in every step of the "
-        "sequence, which explodes where that kernel enlarges it"
-    ) if is_recurrent else ""  # fmt: skip
-    limit = largest_finite(dtype)
-    return f"products{values} leave the range of {dtype} (up to {limit:.3g}){steps}"
+    hint = f"products{values} leave the range of {dtype} (up to {largest_finite(dtype):.3g})"
+    if not is_recurrent:
+        return hint
+    return (
+        f"{hint}; a recurrent layer multiplies {multiplied} by its recurrent kernel in every step "
+        "of the sequence, which explodes where that kernel enlarges them"
+    )
 
 
 def largest_finite(dtype: str) -> float:

@@ -166,7 +166,7 @@ def _of_output(header: Header, layer: int, place: Place, window: Window) -> Prod
         Origin.LAYER,
         layer,
         f"{subject} {received}, and its {place.noun} has {_amount(place, window)}",
-        forward_hint(window, place.series, input_series(header, layer), weights_of(header, layer)),
+        _forward_hint(header, layer, place.series, window),
         alternatives,
     )
 
@@ -234,12 +234,21 @@ def _of_update_or_state(layer: int, place: Place, window: Window) -> Producer:
     return Producer(origin, layer, f"the {place} has {_amount(place, window)}, {circumstance}")
 
 
+def _forward_hint(header: Header, layer: int, series: int, window: Window) -> str:
+    received, weights = input_series(header, layer), weights_of(header, layer)
+    if not only_multiplies(header.layers[layer]) or unknown_sources(header, layer):
+        return forward_hint(window, series, received, weights)
+    is_recurrent = header.layers[layer].class_name in RECURRENT_CLASSES
+    return overflow_hint(window, (*received, *weights), "values", is_recurrent)
+
+
 def _backward_hint(header: Header, layer: int, window: Window) -> str:
     around = _around(header, layer)
     if not only_multiplies(header.layers[layer]):
         return backward_hint(window, around)
     is_recurrent = header.layers[layer].class_name in RECURRENT_CLASSES
-    return overflow_hint(window, (*around, *_arriving(header, layer)), is_recurrent)
+    arriving = _arriving(header, layer)
+    return overflow_hint(window, (*around, *arriving), "the gradient", is_recurrent)
 
 
 def _is_seen(window: Window, layer: int) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from deeplocalize.traces.header import DataSummary, Header, Layer, Series
 from deeplocalize.traces.schema import Kind
 
-from .graph import declared_outputs, feeding_any, is_followed, is_known, output_layers
+from .graph import declared_outputs, feeding_any, is_followed, is_known, output_layers, series_of
 from .loss import Loss, loss_of
 
 # Layers that only set an activation, and those that change neither values nor their order.
@@ -37,6 +37,7 @@ _GENTLE_ACTIVATIONS = frozenset(
      "sigmoid", "hard_sigmoid", "tanh", "softmax", "softplus", "softsign"}
 )  # fmt: skip
 RECURRENT_CLASSES = frozenset({"LSTM", "GRU", "SimpleRNN"})
+
 
 @dataclass(frozen=True)
 class Kernel:
@@ -178,7 +179,9 @@ def _head(header: Header, layers: Sequence[int]) -> Head | None:
                 activated_by=activated_by if activation else i,
                 activation=activation or inner,
                 inner_activation=inner if activation else "",
-                n_units=_width(layer, header.series[output] if is_reshaped and output >= 0 else None),
+                n_units=_width(
+                    layer, header.series[output] if is_reshaped and output >= 0 else None
+                ),
                 output=output,
                 trailing=tuple(reversed(trailing)),
                 is_certain=is_known(header),
@@ -212,10 +215,8 @@ def _width(layer: Layer, reshaped: Series | None) -> int:
 
 
 def _output_series(header: Header, layer: int) -> int:
-    for i, series in enumerate(header.series):
-        if series.layer == layer and series.kind is Kind.OUTPUT:
-            return i
-    return -1
+    """The output of the layer's last call: those before may have built it on no data."""
+    return max(series_of(header, layer, Kind.OUTPUT), default=-1)
 
 
 def _hidden(

@@ -34,6 +34,7 @@ def _finding(facts: Facts, check: Check, sighting: Sighting) -> Finding:
         quantity=check.quantity,
         statement=sighting.sentence,
         weight=sighting.weight,
+        is_dated=False,
     )
 
 

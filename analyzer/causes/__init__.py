@@ -4,12 +4,12 @@ An inference is a function from a `Case` to suspects; the tuple below is the reg
 that name the same cause in the same place are merged, and only a handful is kept.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import replace
 
 from . import breakage, design, learning, stillness
 from .calibration import believable
-from .cause import Case, Cause, Suspect, Target
+from .cause import Case, Cause, Suspect, Target, fact_of
 
 MAX_SUSPECTS = 5
 
@@ -47,10 +47,10 @@ def infer(case: Case) -> tuple[Suspect, ...]:
 
 def _told_once(ranked: Iterable[Suspect]) -> Iterator[Suspect]:
     """The suspects without what an earlier one has told already, as long as something is left."""
-    told: set[str] = set()
+    told: set[Hashable] = set()
     for suspect in ranked:
-        new = tuple(sentence for sentence in suspect.evidence if sentence not in told)
-        told.update(new)
+        new = tuple(sentence for sentence in suspect.evidence if fact_of(sentence) not in told)
+        told.update(map(fact_of, new))
         yield replace(suspect, evidence=new or suspect.evidence[:1])
 
 
@@ -68,10 +68,10 @@ def _merged(a: Suspect, b: Suspect) -> Suspect:
 
 
 def _distinct(sentences: Iterable[str]) -> tuple[str, ...]:
-    """Each thing once: the same statement since the same iteration may come with other numbers."""
-    kept: dict[str, str] = {}
+    """Each fact once, in the words in which it was stated first."""
+    kept: dict[Hashable, str] = {}
     for sentence in sentences:
-        kept.setdefault(sentence.split(" since iteration ")[0], sentence)
+        kept.setdefault(fact_of(sentence), sentence)
     return tuple(kept.values())
 
 

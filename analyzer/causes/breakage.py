@@ -10,7 +10,7 @@ from ..places import LayerRef
 from ..producer import Origin
 from ..program import RECURRENT_CLASSES, only_multiplies
 from ..rules.rule import Symptom
-from .cause import Case, Cause, Suspect, Target
+from .cause import Case, Cause, Suspect, Target, clue
 
 
 def suspects(case: Case) -> Iterable[Suspect]:
@@ -40,7 +40,7 @@ def _growing_weights(case: Case) -> tuple[str, ...]:
     fault = case.first_fault
     growth = [str(g) for g in case.growths if g.place.kind is Kind.WEIGHT]
     replaced = [
-        finding.in_numbers
+        clue(finding)
         for finding in case.showing(Symptom.LARGE_UPDATE)
         if finding.onset < fault.moment.iteration
     ]
@@ -145,10 +145,10 @@ def _instability(case: Case, is_likely: bool) -> Suspect:
 
 
 def _has_exploded(case: Case) -> bool:
-    """Whether the gradient broke in a layer that has nothing but products to break it."""
-    layer = case.layer_of(case.first_fault.layer)
-    is_derivative = case.first_fault.origin is Origin.LAYER_DERIVATIVE
-    return is_derivative and layer is not None and only_multiplies(layer)
+    """Whether it broke in a layer that has nothing but products to break it."""
+    fault, layer = case.first_fault, case.layer_of(case.first_fault.layer)
+    is_in_layer = fault.origin in (Origin.LAYER, Origin.LAYER_DERIVATIVE)
+    return is_in_layer and layer is not None and only_multiplies(layer)
 
 
 def _bounded(case: Case) -> str:

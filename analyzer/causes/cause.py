@@ -1,5 +1,6 @@
 """What a cause is, what it is inferred from, and the suspect that comes out."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -44,6 +45,27 @@ class Target(StrEnum):
     OPTIMIZER = "optimizer"
     DATA = "data"
     TRAINING = "training"
+
+
+class Clue(str):
+    """A piece of evidence: a sentence that knows which fact it states, in whatever words."""
+
+    fact: Hashable
+
+    def __new__(cls, sentence: str, fact: Hashable) -> "Clue":  # noqa: D102  the class says it
+        self = super().__new__(cls, sentence)
+        self.fact = fact
+        return self
+
+
+def clue(finding: Finding, sentence: str = "") -> Clue:
+    """What a finding says, in numbers unless in other words."""
+    return Clue(sentence or finding.in_numbers, (finding.rule, finding.place))
+
+
+def fact_of(sentence: str) -> Hashable:
+    """The fact that a piece of evidence states: of a bare sentence, the sentence itself."""
+    return sentence.fact if isinstance(sentence, Clue) else sentence
 
 
 @dataclass(frozen=True)

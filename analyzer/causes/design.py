@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ..findings import Finding
 from ..optimizer import optimizer_facts
 from ..rules.rule import Severity, Symptom
-from .cause import Case, Cause, Suspect, Target
+from .cause import Case, Cause, Suspect, Target, clue
 
 Fix = Callable[[Case, Finding], str]
 
@@ -32,7 +32,7 @@ def suspects(case: Case) -> Iterable[Suspect]:
             layer=finding.place.layer if design.target is Target.LAYER else None,
             confidence=finding.weight,
             symptoms=(finding.symptom,),
-            evidence=(f"the {finding}", *_how_it_went(case)),
+            evidence=(clue(finding, f"the {finding}"), *_how_it_went(case)),
             fix=design.fix(case, finding),
         )
         if finding.symptom is Symptom.FEW_STEPS:
@@ -47,7 +47,7 @@ def _larger_steps(case: Case, finding: Finding) -> Suspect:
         layer=None,
         confidence=0.5 * finding.weight,
         symptoms=(finding.symptom,),
-        evidence=(f"the {finding}", f"optimizer: {optimizer_facts(case.header)}"),
+        evidence=(clue(finding, f"the {finding}"), f"optimizer: {optimizer_facts(case.header)}"),
         fix=_other_rate(10.0)(case, finding),
     )
 
@@ -170,6 +170,15 @@ DESIGNS: dict[Symptom, Design] = {
     Symptom.WEIGHTS_OUT_OF_SCALE: Design(
         Cause.WEIGHT_INITIALIZATION, Target.LAYER,
         _fixed('Leave the default, or kernel_initializer="he_normal" (relu) or "glorot_uniform"'),
+    ),
+    Symptom.EXPLODING_VALUES: Design(
+        Cause.WEIGHT_INITIALIZATION, Target.LAYER,
+        _fixed('Leave the default initializers; in a recurrent layer also activation="tanh", or '
+               "use LSTM or GRU, or shorter sequences"),
+    ),
+    Symptom.STALE_STATISTICS: Design(
+        Cause.EXTRA_LAYER, Target.LAYER,
+        _fixed("keras.layers.BatchNormalization(), whose momentum is 0.99; less in short runs"),
     ),
     Symptom.NO_NONLINEARITY: Design(
         Cause.HIDDEN_ACTIVATION, Target.LAYER, _fixed('Dense(..., activation="relu")')

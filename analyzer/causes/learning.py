@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from ..optimizer import optimizer_facts
 from ..rules.rule import Symptom
-from .cause import Case, Cause, Suspect, Target
+from .cause import Case, Cause, Suspect, Target, clue
 
 
 def suspects(case: Case) -> Iterable[Suspect]:
@@ -27,7 +27,7 @@ def suspects(case: Case) -> Iterable[Suspect]:
             layer=None,
             confidence=0.75 if is_growing else 0.55,
             symptoms=tuple(dict.fromkeys(f.symptom for f in (symptom, *reason))),
-            evidence=(*(f.in_numbers for f in (symptom, *reason)), f"optimizer: {optimizer}"),
+            evidence=(*(clue(f) for f in (symptom, *reason)), f"optimizer: {optimizer}"),
             fix=f"model.compile(optimizer={optimizer.with_rate(factor)}), ...)",
         )
     if saturated:
@@ -37,6 +37,6 @@ def suspects(case: Case) -> Iterable[Suspect]:
             layer=saturated[0].place.layer,
             confidence=0.5,
             symptoms=(symptom.symptom, Symptom.SATURATED_ACTIVATION),
-            evidence=(symptom.in_numbers, saturated[0].in_numbers),
+            evidence=(clue(symptom), clue(saturated[0])),
             fix='Use activation="relu" in hidden layers, or smaller initial weights',
         )

@@ -5,11 +5,11 @@ from collections.abc import Iterable
 from deeplocalize.traces.schema import Kind
 
 from ..findings import Finding
-from ..graph import output_layers
+from ..graph import fed_by, output_layers
 from ..optimizer import optimizer_facts
 from ..places import layer_ref
 from ..rules.rule import Symptom
-from .cause import Case, Cause, Suspect, Target
+from .cause import Case, Cause, Suspect, Target, clue
 
 _SQUASHING = frozenset({"sigmoid", "tanh", "hard_sigmoid", "softmax"})
 
@@ -43,7 +43,7 @@ def _dead(case: Case, finding: Finding) -> Iterable[Suspect]:
         layer=finding.place.layer,
         confidence=0.7 if is_output or not (is_killed or is_born) else 0.45,
         symptoms=(finding.symptom,),
-        evidence=(finding.in_numbers,),
+        evidence=(clue(finding),),
         fix="Use a linear output, and let the loss squash it (from_logits=True)"
         if is_output
         else 'Let negative values through: activation="leaky_relu", "elu" or "gelu", with '
@@ -59,8 +59,8 @@ def _dead(case: Case, finding: Finding) -> Iterable[Suspect]:
         confidence=0.75 if is_killed else 0.3,
         symptoms=(finding.symptom, *(f.symptom for f in hurt[:1])),
         evidence=(
-            finding.in_numbers,
-            *(f.in_numbers for f in hurt[:1]),
+            clue(finding),
+            *(clue(f) for f in hurt[:1]),
             f"optimizer: {optimizer}",
         ),
         fix=f"A step too large pushes units into the zero half: {optimizer.with_rate(0.1)})",
@@ -79,7 +79,7 @@ def _vanishing(case: Case, finding: Finding) -> Iterable[Suspect]:
             confidence=0.65,
             symptoms=(finding.symptom,),
             evidence=(
-                finding.in_numbers,
+                clue(finding),
                 f"{len(squashing)} layers with a saturating activation, e.g. "
                 f"{layer_ref(squashing[0])}: {squashing[0].activation}",
             ),
@@ -112,11 +112,39 @@ def _unchanged(case: Case, finding: Finding) -> Iterable[Suspect]:
             layer=None,
             confidence=0.8,
             symptoms=(finding.symptom,),
-            evidence=(finding.in_numbers, f"optimizer: {optimizer}"),
+            evidence=(clue(finding), f"optimizer: {optimizer}"),
             fix="Raise the learning rate, e.g. keras.optimizers.Adam(learning_rate=1e-3)",
         )
     else:
+        yield from _cut_off(case, finding)
+
+
+def _cut_off(case: Case, finding: Finding) -> Iterable[Suspect]:
+    """The layer without weights that stands between layers that do not learn and one that does."""
+    header = case.header
+    still = {f.place.layer for f in case.showing(Symptom.UNCHANGED_WEIGHT, Symptom.STAYS_ZERO)}
+    last = max(
+        (i for i, layer in enumerate(header.layers) if layer_ref(layer) in still),
+        key=lambda i: header.layers[i].order,
+    )
+    behind = [i for i in fed_by(header, last) if header.layers[i].class_name == "Lambda"]
+    if not behind:
         yield _unknown(finding)
+        return
+    yield Suspect(
+        cause=Cause.EXTRA_LAYER,
+        target=Target.LAYER,
+        layer=layer_ref(header.layers[behind[0]]),
+        confidence=0.75,
+        symptoms=(finding.symptom,),
+        evidence=(
+            clue(finding),
+            f"{layer_ref(header.layers[behind[0]])} takes what {layer_ref(header.layers[last])} "
+            "returns, and no gradient comes back through it",
+        ),
+        fix="Take out what has no derivative (argmax, round, a comparison, a cast to integers, "
+        "stop_gradient, NumPy), or replace it by something smooth such as softmax",
+    )
 
 
 def _initialization(finding: Finding, confidence: float) -> Suspect:
@@ -126,7 +154,7 @@ def _initialization(finding: Finding, confidence: float) -> Suspect:
         layer=finding.place.layer,
         confidence=confidence,
         symptoms=(finding.symptom,),
-        evidence=(finding.in_numbers,),
+        evidence=(clue(finding),),
         fix='Leave the default, or kernel_initializer="he_normal" (relu) or "glorot_uniform"',
     )
 
@@ -138,6 +166,7 @@ def _unknown(finding: Finding) -> Suspect:
         layer=finding.place.layer,
         confidence=0.2,
         symptoms=(finding.symptom,),
-        evidence=(finding.in_numbers,),
-        fix="Look at how this layer is connected: does the loss depend on its output?",
+        evidence=(clue(finding),),
+        fix="Look at how this layer is connected: does the loss depend on its output, through "
+        "nothing but operations that have a derivative (no argmax, round, cast, stop_gradient)?",
     )

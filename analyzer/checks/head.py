@@ -26,6 +26,9 @@ RANGES: dict[str, tuple[float, float]] = {
 FINE_SKILL = 0.8
 """Skill above which rows that are no distributions did no harm."""
 
+EXACT = 1e-3
+"""Distance from 1 of sums that are 1 by mathematics, in reduced precision."""
+
 PROBABILITIES = frozenset({"sigmoid", "hard_sigmoid", "softmax"})
 
 
@@ -93,7 +96,16 @@ def _not_probabilities(facts: Facts, threshold: float) -> Iterator[Sighting]:
 
 def _squashed_twice(facts: Facts, threshold: float) -> Iterator[Sighting]:
     program, head = facts.program, facts.head
-    if head is None or not program.loss.from_logits or head.activation not in PROBABILITIES:
+    if head is None or head.activation not in PROBABILITIES:
+        return
+    if head.inner_activation in PROBABILITIES:
+        yield Sighting(
+            Kind.OUTPUT, head.kernel_layer, facts.harm_below(threshold), 0.93,
+            facts.outcome.skill or 0.0,
+            f"passes {head.inner_activation} before {head.activation}, which receives values from "
+            "0 to 1 and cannot tell them far apart",
+        )  # fmt: skip
+    if not program.loss.from_logits:
         return
     yield Sighting(
         Kind.OUTPUT, head.activated_by, facts.harm_below(threshold), 0.93,
@@ -127,11 +139,14 @@ def _no_distribution(facts: Facts, threshold: float) -> Iterator[Sighting]:
         return
     totals = [end(head.output, "mean") * head.n_units for end in (ends.early, ends.late)]
     total = max(totals, key=lambda value: abs(value - 1))
-    if abs(total - 1) > threshold and head.activation == "softmax":
+    n_rows = ends.late(head.output, "n") / head.n_units
+    # Where columns sum to 1 over the batch, samples share what classes should.
+    is_over_batch = all(abs(value * n_rows / head.n_units - 1) < EXACT for value in totals)
+    if abs(total - 1) > threshold and (head.activation == "softmax" or is_over_batch):
         yield Sighting(
             Kind.OUTPUT, head.activated_by, Severity.SEVERE, 0.96, abs(total - 1),
-            f"passes softmax, and its rows sum to {total:.3g} on average instead of 1: it is taken "
-            "along another axis than that of the classes",
+            f"passes a softmax, and its rows sum to {total:.3g} on average instead of 1: it is "
+            "taken along another axis than that of the classes",
         )  # fmt: skip
     elif abs(total - 1) > threshold:
         yield Sighting(
@@ -224,7 +239,8 @@ CHECKS = (
     Check(
         name="squashed twice", symptom=Symptom.SQUASHED_TWICE, condition=_squashed_twice,
         threshold=0.7, quantity="skill, below which it is a fault",
-        statement="The loss has from_logits=True, and the output is already squashed.",
+        statement="Probabilities are squashed once more: by a second activation, or by a loss with "
+        "from_logits=True.",
         reason="The loss cannot come near 0, and its gradient is damped.",
         source="exact; a notice where the run came seven tenths of the way all the same",
         false_alarms="none known; Keras on TensorFlow takes the logits from behind a built-in "

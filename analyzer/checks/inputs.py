@@ -44,7 +44,7 @@ def _received(facts: Facts) -> tuple[int | None, int]:
     for before in (*feeding(header, first), *reversed(program.layers[:place])):
         outputs = series_of(header, before, Kind.OUTPUT)
         if outputs:
-            return before, outputs[0]
+            return before, outputs[-1]
         if header.layers[before].class_name in ("BatchNormalization", "LayerNormalization"):
             return None, -1
     return None, facts.series(Kind.INPUT)
@@ -57,9 +57,9 @@ def _saturates(facts: Facts) -> bool:
     outputs = series_of(program.header, layer, Kind.OUTPUT) if layer >= 0 else ()
     if not outputs:
         return False
-    square = ends.early(outputs[0], "rms") ** 2
+    square = ends.early(outputs[-1], "rms") ** 2
     if activation == "sigmoid":
-        return 4 * (ends.early(outputs[0], "mean") - square) < SATURATED_SLOPE
+        return 4 * (ends.early(outputs[-1], "mean") - square) < SATURATED_SLOPE
     return activation == "tanh" and 1 - square < SATURATED_SLOPE
 
 

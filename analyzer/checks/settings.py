@@ -7,20 +7,40 @@ import numpy as np
 from deeplocalize.traces.schema import Kind
 
 from ..optimizer import OptimizerFacts, optimizer_facts
+from ..outcome import POOR_SKILL
 from ..rules.rule import Severity, Symptom
 from .check import Check, Facts, Sighting
 
 # Share by which weight decay may shrink a weight in one step.
 MAX_DECAY = 0.1
 
-# Gradients of smaller size are 0 when squared in float16.
-_LEAST_SQUARED = float(np.sqrt(np.finfo(np.float16).smallest_subnormal))
+# The smallest number of float16, and the size below which gradients are 0 when squared in it.
+_LEAST = float(np.finfo(np.float16).smallest_subnormal)
+_LEAST_SQUARED = _LEAST**0.5
+
+# Longest momentum of moving statistics that is used without a reason; Keras's default.
+LONGEST_USUAL = 0.99
 
 _MEMORIES = ("momentum", "beta_1", "beta_2", "rho")
 
 
 def _sighting(severity: Severity, weight: float, value: float, sentence: str) -> Sighting:
     return Sighting(Kind.WEIGHT_UPDATE, None, severity, weight, value, sentence)
+
+
+def _stale(facts: Facts, threshold: float) -> Iterator[Sighting]:
+    header, n = facts.program.header, facts.outcome.n_iterations
+    for i, layer in enumerate(header.layers):
+        momentum = layer.config.get("momentum")
+        if layer.class_name != "BatchNormalization" or not isinstance(momentum, int | float):
+            continue
+        left = float(momentum) ** n
+        if layer.trainable and momentum > LONGEST_USUAL and left > threshold:
+            yield Sighting(
+                Kind.STATE, i, Severity.SEVERE if momentum >= 1 else Severity.NOTICE, 0.85, left,
+                f"is still {left:.0%} what it began with: momentum={momentum:g} takes in next to "
+                f"nothing of {n} batches, and predictions are normalised by it",
+            )  # fmt: skip
 
 
 def _memory(facts: Facts, threshold: float) -> Iterator[Sighting]:
@@ -68,7 +88,7 @@ def _lost_epsilon(facts: Facts, threshold: float) -> Iterator[Sighting]:
     halves = [k for k in facts.program.kernels if series[k.weight].dtype == "float16"]
     if epsilon is None or not any(kernel.update >= 0 for kernel in halves):
         return
-    excess = _LEAST_SQUARED / max(epsilon, np.finfo(np.float16).smallest_subnormal)
+    excess = _LEAST_SQUARED / max(epsilon, _LEAST)
     if excess > threshold:
         yield _sighting(
             facts.harm, 0.96, excess,
@@ -83,7 +103,7 @@ def _decay(facts: Facts, threshold: float) -> Iterator[Sighting]:
     decay = _shrinking(optimizer)
     if decay > threshold:
         yield _sighting(
-            Severity.SEVERE if decay >= 1 else facts.harm, 0.92, decay,
+            Severity.SEVERE if decay >= 1 else facts.harm_below(POOR_SKILL), 0.92, decay,
             f"comes from {optimizer.class_name} with weight_decay="
             f"{optimizer.setting('weight_decay'):g}, which takes {decay:.0%} off each weight in "
             "each step",
@@ -96,6 +116,15 @@ def _shrinking(optimizer: OptimizerFacts) -> float:
 
 
 CHECKS = (
+    Check(
+        name="moving statistics stay what they were", symptom=Symptom.STALE_STATISTICS,
+        condition=_stale, threshold=0.5, quantity="share of the initial values that is left",
+        statement="The momentum of a BatchNormalization is so long that its moving statistics hold "
+        "their initial values.",
+        reason="Training normalises by the batch; predictions use the moving statistics.",
+        source="exact: momentum ** iterations; a notice unless the momentum is 1",
+        false_alarms="a model that goes on to be trained: as a notice it is none",
+    ),
     Check(
         name="running means of the optimizer out of range", symptom=Symptom.OPTIMIZER_SETTINGS,
         condition=_memory, threshold=1.0, quantity="momentum, beta_1, beta_2 or rho",
@@ -139,8 +168,8 @@ CHECKS = (
         threshold=MAX_DECAY, quantity="weight decay times learning rate",
         statement="Each step takes a tenth of each weight away.",
         reason="What is left after ten steps is what the last ones put there.",
-        source="usual are 1e-6 to 1e-4 a step (Loshchilov and Hutter 2019); a notice unless the "
-        "run failed, or weights flip their sign",
+        source="usual are 1e-6 to 1e-4 a step (Loshchilov and Hutter 2019); a notice where the "
+        "run came half of the way, unless weights flip their sign",
         false_alarms="a run that fails for another reason",
     ),
 )  # fmt: skip

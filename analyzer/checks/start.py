@@ -3,8 +3,12 @@
 import math
 from collections.abc import Iterator
 
+import numpy as np
+
 from deeplocalize.traces.schema import Kind
 
+from ..graph import input_series, series_of
+from ..outcome import LITTLE_SKILL, POOR_SKILL
 from ..program import KERNEL_CLASSES, RECURRENT_CLASSES, Kernel
 from ..rules.rule import Severity, Symptom
 from .check import Check, Facts, Sighting
@@ -48,12 +52,32 @@ def _out_of_scale(facts: Facts, threshold: float) -> Iterator[Sighting]:
         ratio = ends.first(kernel.weight, "rms") / expected
         if ratio > threshold or 0 < ratio < MIN_RATIO:
             is_far = ratio > 3 * threshold
-            severity = facts.harm
+            severity = facts.harm_below(POOR_SKILL if is_far else LITTLE_SKILL)
             if is_far and (outcome.starts_too_high or outcome.skill is None):
                 severity = Severity.SEVERE
             yield Sighting(
                 Kind.WEIGHT, kernel.layer, severity, 0.9, ratio,
                 f"begins at {ratio:.3g} times its usual size",
+            )  # fmt: skip
+
+
+def _amplifying(facts: Facts, threshold: float) -> Iterator[Sighting]:
+    header, ends = facts.program.header, facts.ends
+    if header.is_resumed:
+        return
+    for i in facts.program.layers:
+        layer = header.layers[i]
+        outputs = series_of(header, i, Kind.OUTPUT)
+        received = [ends.first(k, "rms") for k in input_series(header, i)]
+        if layer.class_name not in KERNEL_CLASSES or not outputs or not received:
+            continue
+        factor = ends.first(outputs[-1], "rms") / np.nanmax((*received, 1.0))
+        if factor > threshold:
+            steps = "in the course of a sequence, " if layer.class_name in RECURRENT_CLASSES else ""
+            yield Sighting(
+                Kind.OUTPUT, i, facts.harm_below(POOR_SKILL), 0.96, factor,
+                f"is {factor:.3g} times as large as what the layer receives, {steps}before any "
+                "step was taken",
             )  # fmt: skip
 
 
@@ -68,13 +92,26 @@ CHECKS = (
         false_alarms="layers that are meant to begin as an average",
     ),
     Check(
+        name="values explode before the first step", symptom=Symptom.EXPLODING_VALUES,
+        condition=_amplifying, threshold=1e4,
+        quantity="rms of a layer's output relative to that of its input, at least 1",
+        statement="The weights that a layer begins with make its values ten thousand times larger.",
+        reason="Losses and gradients of such outputs are of no use, and the first step throws all "
+        "weights away, however small the learning rate.",
+        source="usual initial weights keep the variance (Glorot and Bengio 2010); recurrences "
+        "multiply by their kernel in every step (Pascanu et al. 2013); four orders of magnitude; "
+        "a notice where the run went well",
+        false_alarms="a layer that is to change units, in a run that fails for another reason",
+    ),
+    Check(
         name="initial weights out of scale", symptom=Symptom.WEIGHTS_OUT_OF_SCALE,
         condition=_out_of_scale, threshold=10.0,
         quantity="rms of the kernel relative to sqrt(2 / (fan in + fan out))",
         statement="A kernel begins ten times larger, or a thousand times smaller, than usual.",
         reason="Signals and gradients grow or shrink by this factor in every layer.",
         source="Glorot and Bengio 2010, formula 12; He et al. 2015 differs by at most sqrt(2) for "
-        "square layers; a notice where the run went well",
+        "square layers; a notice where the run came a fifth of the way, or, from thirty times on, "
+        "half of it",
         false_alarms="fixed scales that are part of a design (random features)",
     ),
 )  # fmt: skip

@@ -5,12 +5,18 @@ from collections.abc import Iterator
 from deeplocalize.traces.header import DataSummary
 from deeplocalize.traces.schema import Kind
 
+from ..outcome import POOR_SKILL
 from ..program import n_columns
 from ..rules.rule import Severity, Symptom
 from .check import Check, Facts, Sighting
 
 # Distinct values above which integers are quantities rather than classes.
 MAX_CLASSES = 200
+
+MEDIAN_LOSSES = frozenset(
+    {"mean_absolute_error", "mean_absolute_percentage_error", "mean_squared_logarithmic_error"}
+)
+"""Distances that nobody takes for classes on purpose."""
 
 
 def _sighted(facts: Facts, weight: float, value: float, sentence: str) -> Sighting:
@@ -107,6 +113,9 @@ def _loss_does_not_fit(facts: Facts, threshold: float) -> Iterator[Sighting]:
         reason += "output is saturated, or is not bounded where it is linear"
         is_bounded = head is not None and head.activation in ("sigmoid", "softmax")
         weight, severity = (0.6 if is_bounded else 0.9), facts.harm
+        if loss.name in MEDIAN_LOSSES:
+            reason += "; and a class of less than half is least missed by never answering it"
+            severity = facts.harm_below(POOR_SKILL)
     if reason:
         yield Sighting(Kind.LOSS, None, severity, weight, high, f"({loss.name}) {reason}")
 
@@ -188,7 +197,8 @@ CHECKS = (
         statement="The loss compares something other than what the targets are.",
         reason="Its minimum is not where outputs equal targets, or no gradient leads there.",
         source="definitions of the losses; a distance to classes is a notice where the run went "
-        "well (Golik et al. 2013, 'Cross-entropy vs. squared error training')",
+        "well (Golik et al. 2013, 'Cross-entropy vs. squared error training'), and an absolute, "
+        "relative or logarithmic one where it came half of the way",
         false_alarms="a distance to classes in a run that fails for another reason",
     ),
     Check(

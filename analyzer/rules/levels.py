@@ -19,6 +19,9 @@ from .pointwise import Pointwise, Values, pointwise
 # Quantiles that stand for a distribution of which only moments are known.
 N_QUANTILES = 101
 
+# Share of chance in counts above which too little is left to be learned to tell it from chance.
+MAX_NOISE = 0.9
+
 # Constants tried between the smallest and the largest target.
 N_CONSTANTS = 401
 
@@ -147,13 +150,23 @@ def _of_elements(loss: Loss, labels: DataSummary) -> Levels | None:
     if set(counts) == {"0", "1"}:
         return Levels(*_of_values(function, *_two(loss, _shares(labels)[1])))
     if counts:
-        return Levels(*_of_values(function, _numbers(counts), np.array(_shares(labels))))
+        levels = Levels(*_of_values(function, _numbers(counts), np.array(_shares(labels))))
+        return _of_counts(levels, labels) if loss.name == "poisson" else levels
     if loss.name == "mean_absolute_percentage_error" and not (labels.min or 0.0) > 0:
         return None  # near 0 the moments say nothing about percentages
     if labels.mean is None or std is None:
         return None
     values = _quantiles(labels, labels.mean, std)
     return Levels(*_of_values(function, values, np.full(len(values), 1 / len(values))))
+
+
+def _of_counts(levels: Levels, labels: DataSummary) -> Levels | None:
+    """Counts scatter around their own rate by its root: nobody predicts that share of variance."""
+    variance = (labels.std or 0.0) ** 2
+    noise = (labels.mean or 0.0) / variance if variance else 1.0
+    if noise > MAX_NOISE:
+        return None
+    return Levels(levels.trivial, levels.perfect + noise * levels.span)
 
 
 def _of_values(function: Pointwise, values: Values, shares: Values) -> tuple[float, float]:

@@ -46,5 +46,5 @@ def fixes_of(suspect: Suspect, setup: Setup, program: Program) -> tuple[Fix, ...
         raise ObstacleError("it names nothing that a replay could change")
     found = tuple(fix for fix in make(Situation(suspect, setup, program)) if fix.setup != setup)
     if not found:
-        raise ObstacleError("the training has what its fix would change already")
+        raise ObstacleError("its fix would change nothing in this training")
     return found

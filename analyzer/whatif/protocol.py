@@ -129,7 +129,7 @@ def _verified(
     if len(unchanged) < MIN_ROUNDS:
         raise ObstacleError(f"two replays do not fit into the {seconds:g} seconds allowed")
     trials = [plan if isinstance(plan, Trial) else _trial(plan, unchanged, bench) for plan in plans]
-    tried = [replace(s, trial=t) for s, t in zip(diagnosis.suspects, trials, strict=True)]
+    tried = [_tried(s, t) for s, t in zip(diagnosis.suspects, trials, strict=True)]
     training, judged = split(recipe.samples, seed)
     verification = Verification(
         measure=str(yardstick.measure),
@@ -150,6 +150,13 @@ def _plan(suspect: Suspect, setup: Setup, program: Program) -> tuple[Fix, ...] |
         return fixes_of(suspect, setup, program)
     except ObstacleError as error:
         return Trial(Status.NOT_TRIED, reason=str(error))
+
+
+def _tried(suspect: Suspect, trial: Trial) -> Suspect:
+    """The suspect with what came of it: advice that was verified is the change that was."""
+    is_verified = trial.status is Status.VERIFIED
+    fix = f"{trial.change[0].upper()}{trial.change[1:]}" if is_verified else suspect.fix
+    return replace(suspect, trial=trial, fix=fix)
 
 
 def _trial(forms: Sequence[Fix], unchanged: Sequence[float], bench: _Bench) -> Trial:

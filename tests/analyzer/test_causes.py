@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 
 from deeplocalize.analyzer.causes import MAX_SUSPECTS, Cause, Suspect
+from deeplocalize.analyzer.causes.cause import fact_of
 from deeplocalize.analyzer.diagnosis import Verdict, diagnose
 from deeplocalize.analyzer.rules import Symptom
 from deeplocalize.traces.header import DataSummary
@@ -115,6 +116,13 @@ def test_no_sentence_is_told_twice() -> None:
         alone = [suspect.evidence[0] for suspect in suspects_of(scenario.make())]
         repeated = {sentence for sentence in told if told.count(sentence) > 1}
         assert repeated <= set(alone)  # a suspect keeps what it rests on
+
+
+def test_a_fact_is_told_once_in_whatever_words() -> None:
+    for scenario in SCENARIOS.values():
+        facts = [fact_of(s) for suspect in suspects_of(scenario.make()) for s in suspect.evidence]
+        alone = {fact_of(suspect.evidence[0]) for suspect in suspects_of(scenario.make())}
+        assert {fact for fact in facts if facts.count(fact) > 1} <= alone
 
 
 def test_a_healthy_run_has_no_suspects() -> None:

@@ -66,6 +66,21 @@ def with_optimizer(name: str = "Adam", **config: float) -> Header:
     return replace(network(), optimizer={"class_name": name, "config": settings})
 
 
+def in_halves(header: Header) -> Header:
+    """The same with weights of float16."""
+    series = tuple(
+        replace(s, dtype="float16") if s.kind is Kind.WEIGHT else s for s in header.series
+    )
+    return replace(header, series=series)
+
+
+def normalised(momentum: float) -> Header:
+    header = network()
+    config = {"momentum": momentum}
+    middle = replace(header.layers[1], class_name="BatchNormalization", config=config)
+    return replace(header, layers=(header.layers[0], middle, header.layers[2]))
+
+
 def late(rate: float) -> Layer:
     return Layer(3, "late", "late", "Dropout", 3, config={"rate": rate}, inbound=("fc2",))
 
@@ -276,6 +291,9 @@ def test_a_negative_loss_is_a_fault_where_it_cannot_be(loss: str, is_impossible:
         (with_optimizer("SGD", momentum=0.9), None),
         (with_optimizer("AdamW", weight_decay=400.0), Severity.SEVERE),
         (with_optimizer("AdamW", weight_decay=0.004), None),
+        (in_halves(with_optimizer(epsilon=1e-7)), Severity.SEVERE),
+        (in_halves(with_optimizer(epsilon=1e-4)), None),
+        (with_optimizer(epsilon=1e-7), None),
         (with_optimizer("RMSprop", rho=-0.1), Severity.SEVERE),
     ],
 )
@@ -286,6 +304,38 @@ def test_settings_of_an_optimizer_that_cannot_work_are_its_fault(
     assert seen(diagnosis, Symptom.OPTIMIZER_SETTINGS) is severity
     if severity is not None:
         assert diagnosis.suspects[0].cause is Cause.OPTIMIZER
+
+
+@pytest.mark.parametrize(
+    ("momentum", "severity"), [(1.0, Severity.SEVERE), (0.9999, Severity.NOTICE), (0.99, None)]
+)
+def test_moving_statistics_that_never_move_are_a_fault(
+    momentum: float, severity: Severity | None
+) -> None:
+    diagnosis = diagnose(well(normalised(momentum)).reader())
+    assert seen(diagnosis, Symptom.STALE_STATISTICS) is severity
+
+
+def test_values_that_explode_before_the_first_step_are_not_the_steps_fault() -> None:
+    run = badly(network(hidden="linear"))
+    run.put(slice(None), Kind.OUTPUT, "fc1", rms=1e7)
+    run.put(slice(0, 5), Kind.WEIGHT_UPDATE, "fc1", "kernel", rms=1e6)
+    run.put(slice(None), Kind.INPUT, tensor="x", mean=0.0, rms=1.0)
+    first = diagnose(run.reader()).suspects[0]
+    assert first.layer is not None
+    assert (first.cause, first.layer.name) == (Cause.WEIGHT_INITIALIZATION, "fc1")
+    later = badly(network(hidden="linear")).put(slice(5, None), Kind.OUTPUT, "fc1", rms=1e7)
+    assert seen(diagnose(later.reader()), Symptom.EXPLODING_VALUES) is None
+
+
+@pytest.mark.parametrize(("loss", "severity"), [("mae", Severity.SEVERE), ("mse", Severity.NOTICE)])
+def test_a_median_of_classes_is_a_fault_in_a_run_of_little_skill(
+    loss: str, severity: Severity
+) -> None:
+    run = FakeRun(N, network("relu", loss=loss))
+    run.iterations["loss"] = np.linspace(0.4, 0.2, N)
+    run.put(slice(None), Kind.METRIC, tensor="accuracy", mean=0.6)
+    assert seen(diagnose(run.reader()), Symptom.LOSS_DOES_NOT_FIT) is severity
 
 
 def test_a_loss_that_falls_steadily_does_not_oscillate() -> None:

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from deeplocalize.analyzer.diagnosis import Verdict, diagnose
 from deeplocalize.analyzer.loss import loss_name
 from deeplocalize.analyzer.rules import Symptom
-from deeplocalize.traces.header import DataSummary
 from deeplocalize.traces.schema import Kind
 
 from .runs import HEADER, FakeRun

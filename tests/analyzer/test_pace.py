@@ -1,0 +1,98 @@
+"""Runs that did not move, or not for long enough."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from deeplocalize.analyzer.causes import Cause
+from deeplocalize.analyzer.conclusion import conclude
+from deeplocalize.analyzer.diagnosis import Verdict, diagnose
+from deeplocalize.analyzer.rules.rule import Severity, Symptom
+from deeplocalize.traces.header import Header
+from deeplocalize.traces.interface import Event
+from deeplocalize.traces.schema import Kind
+
+from .runs import FakeRun
+from .test_checks import network, seen
+
+
+def frozen(header: Header, is_trainable: bool = False) -> Header:
+    """A network whose layers are frozen, and of which no update is recorded."""
+    return replace(
+        header,
+        layers=tuple(replace(layer, trainable=is_trainable) for layer in header.layers),
+        series=tuple(s for s in header.series if s.kind is not Kind.WEIGHT_UPDATE),
+    )
+
+
+def level(run: FakeRun, loss: float) -> FakeRun:
+    n = len(run.iterations["loss"])
+    run.iterations["loss"] = loss + 0.1 * np.random.default_rng(0).standard_normal(n)
+    return run
+
+
+def test_a_run_in_which_everything_is_frozen_trains_nothing() -> None:
+    diagnosis = diagnose(level(FakeRun(200, frozen(network())), 1.1).reader())
+    assert seen(diagnosis, Symptom.NOTHING_TRAINED) is Severity.SEVERE
+    assert diagnosis.suspects[0].cause is Cause.OPTIMIZER
+
+
+def test_a_run_is_trained_that_records_no_updates_or_whose_loss_falls() -> None:
+    unrecorded = level(FakeRun(200, frozen(network(), is_trainable=True)), 1.1)
+    of_its_own = FakeRun(200, frozen(network()))
+    for run in (unrecorded, of_its_own):
+        assert seen(diagnose(run.reader()), Symptom.NOTHING_TRAINED) is None
+
+
+def test_a_head_on_frozen_layers_is_trained() -> None:
+    header = network()
+    first = replace(header.layers[0], trainable=False)
+    run = level(FakeRun(200, replace(header, layers=(first, *header.layers[1:]))), 1.1)
+    assert seen(diagnose(run.reader()), Symptom.NOTHING_TRAINED) is None
+
+
+def improving(n: int, n_epochs: int, header: Header | None = None) -> FakeRun:
+    """A run that comes a fifth of the way, and goes on improving to its end."""
+    run = FakeRun(n, header or network())
+    run.iterations["loss"] = np.linspace(1.2, 0.85, n)
+    accuracy = run.index(Kind.METRIC, tensor="accuracy")
+    run.statistics["mean"][:, accuracy] = np.linspace(0.3, 0.45, n)
+    run.statistics["rms"][:, run.index(Kind.WEIGHT_UPDATE, "fc1", "kernel")] = 1e-3
+    logs = [{"loss": 1.2 - 0.01 * i} for i in range(n_epochs)]
+    run.events = [*(Event("epoch", details={"logs": log}) for log in logs), *run.events]
+    return run
+
+
+def test_a_short_run_of_several_epochs_that_still_improved_was_trained_too_short() -> None:
+    diagnosis = diagnose(improving(200, n_epochs=10).reader())
+    assert diagnosis.suspects[0].cause is Cause.EPOCHS_OR_BATCH_SIZE
+    said = conclude(diagnosis)
+    assert "trained too short" in said and "200 steps" in said
+    assert "first at iteration" not in said
+
+
+@pytest.mark.parametrize(("n", "n_epochs"), [(200, 1), (200, 2), (60, 10)])
+def test_a_trial_that_still_improved_gets_no_verdict_but_what_it_lacks(
+    n: int, n_epochs: int
+) -> None:
+    diagnosis = diagnose(improving(n, n_epochs).reader())
+    assert diagnosis.verdict is Verdict.UNKNOWN
+    assert "a longer run" in conclude(diagnosis) and f"{n} steps" in conclude(diagnosis)
+
+
+def test_more_steps_are_not_what_a_layer_needs_that_is_cut_off() -> None:
+    run = improving(200, n_epochs=10)
+    run.zero(slice(None), Kind.WEIGHT_UPDATE, "fc1", "kernel")
+    run.header = replace(
+        run.header,
+        layers=tuple(
+            replace(layer, class_name="Lambda") if layer.name == "mid" else layer
+            for layer in run.header.layers
+        ),
+    )
+    diagnosis = diagnose(run.reader())
+    assert seen(diagnosis, Symptom.FEW_STEPS) is Severity.NOTICE
+    first = diagnosis.suspects[0]
+    assert first.layer is not None
+    assert (first.cause, first.layer.name) == (Cause.EXTRA_LAYER, "mid")
