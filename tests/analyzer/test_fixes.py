@@ -263,7 +263,7 @@ REFUSALS: dict[str, tuple[Callable[[], object], str]] = {
         lambda: Case(HIDDEN, dense("out", 1, "sigmoid"), loss="binary_crossentropy").fixes(
             Cause.OUTPUT_ACTIVATION, layer="out"
         ),
-        "already",
+        "change nothing",
     ),
     "an output that is not known": (
         lambda: Case(other("LayerNormalization", "end")).fixes(Cause.OUTPUT_ACTIVATION),
