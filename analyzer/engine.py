@@ -11,7 +11,8 @@ import numpy as np
 
 from deeplocalize.traces.header import Header
 from deeplocalize.traces.interface import TraceReader
-from deeplocalize.traces.schema import NONFINITE, STATISTICS, Kind
+from deeplocalize.traces.scan import scan
+from deeplocalize.traces.schema import NONFINITE, Kind
 from deeplocalize.traces.table import Block
 
 from .certainty import count_replays, without_uncertain
@@ -20,7 +21,7 @@ from .curve import EMPTY, Curve, gather_curve, merge_curves
 from .evidence import Runs, gather, merge, no_runs, only_counted
 from .rules import RULES
 from .rules.rule import Rule, Symptom
-from .rules.view import Values
+from .rules.view import COLUMNS, Values, View
 from .strides import Counts, n_covered, no_rows, strides
 from .watch import Watch, baseline, views, watches
 
@@ -31,9 +32,6 @@ BASELINE_ROWS = 64
 # Iterations that a recorded one stands for at most, where a schedule leaves out the others: what
 # `evidence.py` allows under the usual patience of 20.
 MAX_STRIDE = 6
-
-_COLUMNS = tuple(column.name for column in STATISTICS if column.name != "checksum")
-_FINITE_COLUMNS = tuple(name for name in _COLUMNS if name not in NONFINITE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,14 +93,11 @@ def replay(
     if earlier is not None and _is_continued(earlier, header):
         begin, evidence = earlier.evidence.n_iterations, earlier.evidence
     n_rows = rows_per_chunk(len(header.series), chunk_bytes)
-    for start in range(begin, total, n_rows):
-        stop = min(start + n_rows, total)
-        flagged = bool(reader.iterations(start, stop)["n_nonfinite_series"].any())
-        block = reader.read(start, stop, _COLUMNS if flagged else _FINITE_COLUMNS)
+    for block in scan(reader, COLUMNS, n_rows, begin, total):
         chunk = evidence_of(header, chosen, base, block, evidence.last_recorded)
         evidence = merge_evidence(chosen, evidence, chunk)
         if progress is not None:
-            progress(stop, total)
+            progress(evidence.n_iterations, total)
     return Replay(header, chosen, evidence)
 
 
@@ -137,16 +132,7 @@ def evidence_of(
     stride, last = strides(block.recorded, block.statistics["n"], last_recorded)
     with np.errstate(all="ignore"):
         runs = tuple(
-            only_counted(watch.rule.applicable(view), _of(stride, watch), watch.rule.patience)
-            if is_finite and watch.rule.symptom is Symptom.NON_FINITE
-            else gather(
-                watch.rule.condition(view, watch.rule.threshold),
-                watch.rule.applicable(view),
-                watch.rule.measure(view),
-                block.recorded,
-                _of(stride, watch),
-                watch.rule.patience,
-            )
+            _runs(watch, view, block.recorded, stride, is_finite)
             for watch, view in zip(chosen, views(header, chosen, baseline_rms, block), strict=True)
         )
     return Evidence(
@@ -166,8 +152,17 @@ def evidence_of(
     )
 
 
-def _of(stride: Counts, watch: Watch) -> Counts:
-    return stride if stride.shape[1] == 1 else stride[:, watch.series]
+def _runs(watch: Watch, view: View, recorded: Counts, stride: Counts, is_finite: bool) -> Runs:
+    rule = watch.rule
+    counts = rule.applicable(view)
+    own = stride if stride.shape[1] == 1 else stride[:, watch.series]
+    if is_finite and rule.symptom is Symptom.NON_FINITE:
+        return only_counted(counts, own, rule.patience)
+    holds = rule.condition(view, rule.threshold) & counts
+    if not holds.any():
+        # Nothing to measure or to trace row by row: the common case, several times faster.
+        return only_counted(counts, own, rule.patience)
+    return gather(holds, counts, rule.measure(view), recorded, own, rule.patience)
 
 
 def merge_evidence(chosen: Sequence[Watch], a: Evidence, b: Evidence) -> Evidence:

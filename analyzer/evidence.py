@@ -75,8 +75,9 @@ def no_runs(n_series: int) -> Runs:
 
 def only_counted(counts: NDArray[np.bool_], stride: Counts, patience: int) -> Runs:
     """The evidence of rows that count and in which the condition never holds."""
-    length = (counts * _capped(stride, patience)).sum(axis=0, dtype=np.int64)
     n_rows = counts.sum(axis=0, dtype=np.int64)
+    capped = _capped(stride, patience)
+    length = n_rows * capped.item() if capped.size == 1 else (counts * capped).sum(axis=0)
     return replace(no_runs(counts.shape[1]), n_rows=n_rows, length=length)
 
 
@@ -111,9 +112,6 @@ def gather(
     if n_rows == 0:
         return no_runs(n_series)
     holds = holds & counts
-    if not holds.any():
-        # Nothing to trace row by row: the common case, several times faster.
-        return only_counted(counts, stride, patience)
     length = counts * _capped(stride, patience)
     rank = np.cumsum(length, axis=0, dtype=np.int64)
     fails = counts & ~holds

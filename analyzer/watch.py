@@ -69,7 +69,8 @@ def views(
             companions=watch.companions,
             baseline_rms=baseline_rms[watch.series],
             peak_rms=peaks,
-            layer_peak_rms={kind: peak[:, owners[watch.series]] for kind, peak in layers.items()},
+            layers=owners[watch.series],
+            layer_peaks=layers,
             loss_scale=scale,
             n_units=n_units[watch.series],
         )

@@ -77,6 +77,11 @@ class BlockIndex:
         return int(self._ends[-1, 0])
 
     @property
+    def ends(self) -> NDArray[np.int64]:
+        """Rows of the iterations table at which blocks end; shape (blocks,)."""
+        return self._ends[1:, 0]
+
+    @property
     def n_recorded(self) -> int:
         """Rows of the statistics table."""
         return int(self._ends[-1, 1])
@@ -91,9 +96,8 @@ class BlockIndex:
         """The blocks that hold rows ``start`` to ``stop`` of the iterations table."""
         if start >= stop:
             return range(0)
-        ends = self._ends[1:, 0]
-        first = int(np.searchsorted(ends, start, side="right"))
-        last = int(np.searchsorted(ends, stop, side="left"))
+        first = int(np.searchsorted(self.ends, start, side="right"))
+        last = int(np.searchsorted(self.ends, stop, side="left"))
         return range(first, last + 1)
 
     def rows_of(self, column: str, blocks: range) -> tuple[int, int]:

@@ -48,6 +48,11 @@ class Hdf5Reader:
         """Iterations that can be read."""
         return self._opened.blocks.n_iterations
 
+    @property
+    def ends(self) -> NDArray[np.int64]:
+        """Rows of the iterations table at which its blocks end."""
+        return self._opened.blocks.ends
+
     def iterations(self, start: int = 0, stop: int | None = None) -> Table:
         """Rows ``start`` to ``stop`` of the iterations table."""
         contents = self._opened

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
 from .document import AtLeast
@@ -105,6 +106,13 @@ class TraceReader(Protocol):
     @property
     def n_iterations(self) -> int:
         """Iterations that can be read."""
+
+    @property
+    def ends(self) -> NDArray[np.int64]:
+        """Rows of the iterations table at which its blocks end, increasing.
+
+        A block is read and verified as a whole, also where only part of it is asked for.
+        """
 
     def iterations(self, start: int = 0, stop: int | None = None) -> Table:
         """Rows ``start`` to ``stop`` of the iterations table."""

@@ -45,6 +45,11 @@ class ParquetReader:
         parts = self._parts["iterations"]
         return parts[-1].stop if parts else 0
 
+    @property
+    def ends(self) -> NDArray[np.int64]:
+        """Rows of the iterations table at which its parts end."""
+        return np.array([part.stop for part in self._parts["iterations"]], dtype=np.int64)
+
     def iterations(self, start: int = 0, stop: int | None = None) -> Table:
         """Rows ``start`` to ``stop`` of the iterations table."""
         start, stop, _ = slice(start, stop).indices(self.n_iterations)

@@ -39,7 +39,7 @@ def _has_exploded(view: View, threshold: float) -> Flags:
 def _share_of_peak(view: View) -> Values:
     """Largest gradient of the layer's kernels relative to the largest of the whole network."""
     peak = view.peak_rms[Kind.WEIGHT_GRADIENT]
-    share: Values = view.layer_peak_rms[Kind.WEIGHT_GRADIENT] / np.where(peak > 0, peak, np.nan)
+    share: Values = view.layer_peak_rms(Kind.WEIGHT_GRADIENT) / np.where(peak > 0, peak, np.nan)
     return share
 
 

@@ -20,12 +20,12 @@ def _is_all_zero(view: View, threshold: float) -> Flags:
 
 
 def _layer_has_no_gradient(view: View, threshold: float) -> Flags:
-    flags: Flags = _is_all_zero(view, threshold) & (view.layer_peak_rms[Kind.WEIGHT_GRADIENT] == 0)
+    flags: Flags = _is_all_zero(view, threshold) & (view.layer_peak_rms(Kind.WEIGHT_GRADIENT) == 0)
     return flags
 
 
 def _layer_does_not_move(view: View, threshold: float) -> Flags:
-    flags: Flags = _is_all_zero(view, threshold) & (view.layer_peak_rms[Kind.WEIGHT_UPDATE] == 0)
+    flags: Flags = _is_all_zero(view, threshold) & (view.layer_peak_rms(Kind.WEIGHT_UPDATE) == 0)
     return flags
 
 

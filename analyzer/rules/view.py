@@ -18,6 +18,9 @@ Flags = NDArray[np.bool_]
 Values = NDArray[np.float64]
 Index = NDArray[np.intp]
 
+# What rules look at, and therefore what a replay reads, beside the counts of what is not finite.
+COLUMNS = ("n", "n_zero", "n_zero_units", "mean", "rms")
+
 
 @dataclass(frozen=True, eq=False)
 class View:
@@ -25,9 +28,9 @@ class View:
 
     ``series`` are the rule's own series. ``companions`` give, per kind, the series of the same
     layer and tensor (-1: none). ``baseline_rms`` is each series' typical size at the head of
-    the run, ``peak_rms`` the largest rms of a kind in each row, and ``layer_peak_rms`` that
-    among the kernels (two axes or more) of the series' own layer, all with loss scaling divided
-    out. ``n_units`` is the length of the last axis.
+    the run, ``peak_rms`` the largest rms of a kind in each row, and ``layer_peaks`` that among
+    the kernels (two axes or more) of each layer, all with loss scaling divided out. ``layers``
+    says which of them is the series' own. ``n_units`` is the length of the last axis.
     """
 
     statistics: Table
@@ -35,7 +38,8 @@ class View:
     companions: Mapping[Kind, Index]
     baseline_rms: Values
     peak_rms: Mapping[Kind, Values]
-    layer_peak_rms: Mapping[Kind, Values]
+    layers: Index
+    layer_peaks: Mapping[Kind, Values]
     loss_scale: Values
     n_units: Values
 
@@ -48,6 +52,11 @@ class View:
         is_recorded = (index >= 0) & (self.statistics["n"][:, index] >= 0)
         values: Values = np.where(is_recorded, self.statistics[column][:, index], np.nan)
         return values
+
+    def layer_peak_rms(self, kind: Kind) -> Values:
+        """Largest rms of a kind among the kernels of the series' own layer."""
+        peak: Values = self.layer_peaks[kind][:, self.layers]
+        return peak
 
     @property
     def is_recorded(self) -> Flags:
@@ -78,5 +87,7 @@ def recorded(view: View) -> Flags:
 
 def recorded_and_finite(view: View) -> Flags:
     """Rows in which the tensor was recorded and all its elements are finite."""
+    if not any(name in view.statistics for name in NONFINITE):
+        return view.is_recorded
     flags: Flags = view.is_recorded & (view.n_nonfinite == 0)
     return flags

@@ -92,6 +92,10 @@ class MemoryReader:
     def n_iterations(self) -> int:
         return len(self._block.iterations)
 
+    @property
+    def ends(self) -> NDArray[np.int64]:
+        return np.array([self.n_iterations])
+
     def iterations(self, start: int = 0, stop: int | None = None) -> Table:
         return self._block.iterations.rows(start, self.n_iterations if stop is None else stop)
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..interface import TraceReader
-from ..schema import NONFINITE
+from ..scan import scan
 from ..table import Block
 
 Values = NDArray[np.float64]
@@ -109,10 +109,8 @@ def overview_of(
     width = -(-span // max_columns)
     gathering = _Gathering(first, width, -(-span // width), n_series)
     n_rows = max(1, _CHUNK_CELLS // max(n_series, 1))
-    for row in range(start, stop, n_rows):
-        end = min(row + n_rows, stop)
-        is_flagged = bool(reader.iterations(row, end)["n_nonfinite_series"].any())
-        gathering.add(reader.read(row, end, _READ + NONFINITE if is_flagged else _READ))
+    for block in scan(reader, _READ, n_rows, start, stop):
+        gathering.add(block)
     return gathering.overview()
 
 
