@@ -1,11 +1,13 @@
 """Time, peak memory and size of the HTML report of a long trace.
 
 ``python benchmarks/report_speed.py`` writes a trace of 100,000 iterations x 300 series through
-the real HDF5 writer and reports on it in a process of its own. ``--keep trace.h5`` leaves the
+the real HDF5 writer, in blocks of the size of a recording's, and reports on it in a process of its
+own: with the whole command as a user runs it, then step by step. ``--keep trace.h5`` leaves the
 trace there and uses it again.
 """
 
 import argparse
+import os
 import resource
 import subprocess
 import sys
@@ -32,7 +34,7 @@ from deeplocalize.traces import (
     open_trace,
 )
 
-BLOCK_ROWS = 500
+BLOCK_BYTES = 2 << 20  # as recordings have them
 N_ELEMENTS = 4096
 
 
@@ -87,8 +89,10 @@ def write(path: Path, n_iterations: int, n_layers: int) -> None:
     header = network(n_layers)
     writer = create_writer(path)
     writer.write_header(header)
-    for start in range(0, n_iterations, BLOCK_ROWS):
-        stop = min(start + BLOCK_ROWS, n_iterations)
+    row_bytes = len(header.series) * sum(column.numpy_dtype.itemsize for column in STATISTICS)
+    block_rows = max(1, BLOCK_BYTES // row_bytes)
+    for start in range(0, n_iterations, block_rows):
+        stop = min(start + block_rows, n_iterations)
         writer.append(block(len(header.series), start, stop, n_iterations * 99 // 100))
     writer.append_events([Event("end", details={"status": "completed"})])
     writer.close()
@@ -127,6 +131,21 @@ def measure(path: Path) -> None:
         )
 
 
+def time_command(path: Path, report: Path) -> None:
+    """Run ``deeplocalize-analyze`` in a fresh process and print what all of it took."""
+    command = [sys.executable, "-m", "deeplocalize.analyzer.cli", str(path), "-o", str(report)]
+    began = time.perf_counter()
+    process = subprocess.Popen(command)
+    _, status, usage = os.wait4(process.pid, 0)
+    wall_s = time.perf_counter() - began
+    if os.waitstatus_to_exitcode(status) not in (0, 1):
+        sys.exit("deeplocalize-analyze failed")
+    print(
+        f"deeplocalize-analyze {path.name} -o {report.name}: {wall_s:.1f} s "
+        f"({usage.ru_utime + usage.ru_stime:.1f} s of CPU), peak {usage.ru_maxrss / 1024:.0f} MiB"
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--iterations", type=int, default=100_000)
@@ -141,6 +160,7 @@ def main() -> None:
         path = options.keep or Path(folder) / "long.h5"
         if not path.exists():
             write(path, options.iterations, options.layers)
+        time_command(path, Path(folder) / "report.html")
         subprocess.run([sys.executable, __file__, "--measure", str(path)], check=True)
 
 

@@ -33,6 +33,8 @@ LIBRARY_VERSIONS = ("v110", "v110")
 # Chunks are the least that a column takes, so that short traces are small; a quarter of it where
 # a table has a single axis. Larger ones gain nothing in reading or writing, smaller ones cost both.
 _CHUNK_BYTES = 1 << 14
+# Except in wide tables: chunks of fewer rows take up to twice as long to unpack.
+_CHUNK_ROWS = 16
 # Disk space kept free for what HDF5 writes when it closes a file.
 MARGIN_BYTES = 1 << 18
 
@@ -114,7 +116,7 @@ def create_datasets(file: Any, n_series: int) -> dict[str, Any]:
             shape, chunks = (0, N_FIELDS), (cells // 4 // N_FIELDS, N_FIELDS)
         elif name.removeprefix("statistics/") in _names(STATISTICS):
             width = min(max(n_series, 16), 1024)
-            shape, chunks = (0, n_series), (cells // width, width)
+            shape, chunks = (0, n_series), (max(cells // width, _CHUNK_ROWS), width)
             if column.dtype == "int64":
                 filters = {"shuffle": True, "compression": "gzip", "compression_opts": 1}
         datasets[name] = file.create_dataset(

@@ -5,6 +5,7 @@ between blocks reads nothing twice.
 """
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -28,10 +29,14 @@ def scan(
     ----------
     n_rows
         The most iterations of a piece; as many whole blocks as fit, or part of one that does not.
+        Two pieces are in memory at a time: the next one is read while the caller looks at one.
     """
-    for begin, end in stretches(reader, n_rows, start, stop):
-        is_flagged = bool(reader.iterations(begin, end)["n_nonfinite_series"].any())
-        yield reader.read(begin, end, (*columns, *NONFINITE) if is_flagged else columns)
+
+    def read(bounds: tuple[int, int]) -> Block:
+        is_flagged = bool(reader.iterations(*bounds)["n_nonfinite_series"].any())
+        return reader.read(*bounds, (*columns, *NONFINITE) if is_flagged else columns)
+
+    return _ahead(map(read, stretches(reader, n_rows, start, stop)))
 
 
 def stretches(
@@ -50,3 +55,12 @@ def stretches(
         end = last if last > start else limit
         yield start, end
         start = end
+
+
+def _ahead(blocks: Iterator[Block]) -> Iterator[Block]:
+    """The same blocks; a thread takes the next one while the caller looks at one."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        coming = pool.submit(next, blocks, None)
+        while (block := coming.result()) is not None:
+            coming = pool.submit(next, blocks, None)
+            yield block

@@ -17,7 +17,7 @@ Values = NDArray[np.float64]
 
 MAX_COLUMNS = 800
 # Cells read at once and column of the statistics: bounds the memory, whatever the length.
-_CHUNK_CELLS = 1 << 20
+_CHUNK_CELLS = 1 << 18
 
 _READ = ("n", "n_zero", "min", "max", "mean_abs", "rms")
 

@@ -41,9 +41,11 @@ def charts_of(header: Header, views: Views, onsets: list[int], series: int | Non
         plots |= series_figures(bands_of(overview, header, series), x_range)
         plots["histogram"] = _histogram_figure()
     document = Document(title="")
-    for name, plot in plots.items():
-        plot.name = name
-        document.add_root(plot)
+    # All at once: after each addition the library goes through all the models.
+    with document.models.freeze():
+        for name, plot in plots.items():
+            plot.name = name
+            document.add_root(plot)
     item = {
         "docid": "report",
         "roots": {plot.id: name for name, plot in plots.items()},
