@@ -136,6 +136,16 @@ def test_the_fix_that_makes_the_replay_learn_sets_a_wrong_first_guess_right(
     assert found.baseline.n == 3
 
 
+def test_advice_that_was_verified_is_the_change_that_was(
+    faulty: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_trainer(monkeypatch, only_when_longer)
+    longer, data, rate = verify(faulty, diagnosed(faulty, RATE, DATA, LONGER)).suspects
+    assert longer.trial is not None and longer.trial.change
+    assert longer.fix.lower() == longer.trial.change.lower()
+    assert (data.fix, rate.fix) == (DATA.fix, RATE.fix)
+
+
 def test_what_was_found_is_part_of_every_report(
     faulty: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
