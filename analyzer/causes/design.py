@@ -105,6 +105,14 @@ def _default_settings(case: Case, finding: Finding) -> str:
     return f"Leave the other settings: model.compile(optimizer={optimizer.with_rate(1.0)}), ...)"
 
 
+def _larger_epsilon(case: Case, finding: Finding) -> str:
+    optimizer = optimizer_facts(case.header)
+    return (
+        'Keep weights in float32: keras.mixed_precision.set_global_policy("mixed_float16")\n'
+        f"or model.compile(optimizer={optimizer.with_rate(1.0)}, epsilon=1e-3), ...)"
+    )
+
+
 SCALED = (
     "Standardise the inputs:\n"
     "normalization = keras.layers.Normalization()\nnormalization.adapt(x)\n"
@@ -134,7 +142,7 @@ DESIGNS: dict[Symptom, Design] = {
     Symptom.NOT_EXCLUSIVE: _MISMATCH,
     Symptom.SQUASHED_TWICE: Design(
         Cause.ACTIVATION_LOSS_MISMATCH, Target.LAYER,
-        _fixed('Leave the output linear, or take from_logits=True out of the loss'),
+        _fixed("Squash once: leave the layer linear, or take from_logits=True out of the loss"),
     ),
     Symptom.RECTIFIED_LOGITS: Design(
         Cause.OUTPUT_ACTIVATION, Target.LAYER,
@@ -162,6 +170,7 @@ DESIGNS: dict[Symptom, Design] = {
     Symptom.LOSS_OSCILLATING: _RATE_DOWN,
     Symptom.FEATURE_SCALES: Design(Cause.INPUT_SCALE, Target.DATA, _fixed(SCALED)),
     Symptom.OPTIMIZER_SETTINGS: Design(Cause.OPTIMIZER, Target.OPTIMIZER, _default_settings),
+    Symptom.LOST_EPSILON: Design(Cause.OPTIMIZER, Target.OPTIMIZER, _larger_epsilon),
     Symptom.INPUT_NOT_SCALED: Design(Cause.INPUT_SCALE, Target.DATA, _fixed(SCALED)),
     Symptom.EQUAL_WEIGHTS: Design(
         Cause.WEIGHT_INITIALIZATION, Target.LAYER,

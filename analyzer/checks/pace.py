@@ -107,7 +107,7 @@ def _small(facts: Facts, threshold: float) -> Iterator[Sighting]:
 
 def _few(facts: Facts, threshold: float) -> Iterator[Sighting]:
     outcome = facts.outcome
-    if not outcome.is_unfinished or outcome.n_iterations >= threshold:
+    if not outcome.is_unfinished or outcome.is_hurt or outcome.n_iterations >= threshold:
         return
     ratios = [_ratio(facts, kernel) for kernel in _kernels(facts)]
     ratios = [ratio for ratio in ratios if math.isfinite(ratio)]
@@ -117,7 +117,7 @@ def _few(facts: Facts, threshold: float) -> Iterator[Sighting]:
         way = max(outcome.best_skill or 0.0, 0.0)
         yield Sighting(
             Kind.LOSS, None,
-            Severity.NOTICE if is_trial or outcome.is_hurt else Severity.SEVERE,
+            Severity.NOTICE if is_trial else Severity.SEVERE,
             0.7, float(outcome.n_iterations),
             f"was still falling when the run ended after {outcome.n_iterations} steps, "
             f"{way:.0%} of the way from always answering the same to perfection: it was trained "

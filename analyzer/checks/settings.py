@@ -152,7 +152,7 @@ CHECKS = (
         false_alarms="very large gradients in a run that fails for another reason",
     ),
     Check(
-        name="epsilon too small for float16", symptom=Symptom.OPTIMIZER_SETTINGS,
+        name="epsilon too small for float16", symptom=Symptom.LOST_EPSILON,
         condition=_lost_epsilon, threshold=10.0,
         quantity="factor by which a step can exceed the learning rate",
         statement="The optimizer divides by the root of a squared gradient in float16, and its "

@@ -62,6 +62,7 @@ class Symptom(StrEnum):
     NOTHING_TRAINED = "nothing_trained"
     FEW_STEPS = "few_steps"
     OPTIMIZER_SETTINGS = "optimizer_settings"
+    LOST_EPSILON = "lost_epsilon"
     LITTLE_LEARNED = "little_learned"
     LOSS_OSCILLATING = "loss_oscillating"
     LOSS_NEGATIVE = "loss_negative"

@@ -291,9 +291,6 @@ def test_a_negative_loss_is_a_fault_where_it_cannot_be(loss: str, is_impossible:
         (with_optimizer("SGD", momentum=0.9), None),
         (with_optimizer("AdamW", weight_decay=400.0), Severity.SEVERE),
         (with_optimizer("AdamW", weight_decay=0.004), None),
-        (in_halves(with_optimizer(epsilon=1e-7)), Severity.SEVERE),
-        (in_halves(with_optimizer(epsilon=1e-4)), None),
-        (with_optimizer(epsilon=1e-7), None),
         (with_optimizer("RMSprop", rho=-0.1), Severity.SEVERE),
     ],
 )
@@ -336,6 +333,24 @@ def test_a_median_of_classes_is_a_fault_in_a_run_of_little_skill(
     run.iterations["loss"] = np.linspace(0.4, 0.2, N)
     run.put(slice(None), Kind.METRIC, tensor="accuracy", mean=0.6)
     assert seen(diagnose(run.reader()), Symptom.LOSS_DOES_NOT_FIT) is severity
+
+
+@pytest.mark.parametrize(
+    ("header", "severity"),
+    [
+        (in_halves(with_optimizer(epsilon=1e-7)), Severity.SEVERE),
+        (in_halves(with_optimizer(epsilon=1e-4)), None),
+        (with_optimizer(epsilon=1e-7), None),
+    ],
+)
+def test_an_epsilon_that_float16_loses_is_the_optimizers_fault(
+    header: Header, severity: Severity | None
+) -> None:
+    diagnosis = diagnose(badly(header).reader())
+    assert seen(diagnosis, Symptom.LOST_EPSILON) is severity
+    if severity is not None:
+        assert diagnosis.suspects[0].cause is Cause.OPTIMIZER
+        assert "epsilon=1e-3" in diagnosis.suspects[0].fix
 
 
 def test_a_loss_that_falls_steadily_does_not_oscillate() -> None:
