@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -18,6 +18,7 @@ from .document import document_of
 from .ends import read_ends
 from .engine import Progress, Replay, replay
 from .epochs import epochs_of
+from .excuse import excused
 from .findings import CURVE_SYMPTOMS, Finding, find, first_of_the_worst, order
 from .localization import FirstFault, locate
 from .notebook import diagnosis_html, findings_frame
@@ -139,6 +140,7 @@ def diagnosis_of(
     run = run_of(reader, source)
     is_going_on = is_followed and run.ending is Ending.NOT_RECORDED
     facts = _facts(replayed, reader, seen, is_whole=run.is_whole and not is_going_on)
+    seen = excused(seen, facts.outcome)
     findings = tuple(sorted((*seen, *look(facts)), key=order))
     coverage = coverage_of(replayed)
     first = first_of_the_worst(findings)
@@ -171,13 +173,13 @@ def _broken_at(findings: Sequence[Finding]) -> int | None:
 
 
 def _facts(replayed: Replay, reader: TraceReader, seen: Sequence[Finding], is_whole: bool) -> Facts:
-    program = program_of(replayed.header)
-    severities = {finding.severity for finding in seen}
-    epochs = epochs_of(reader)
-    is_broken, is_hurt = (kind in severities for kind in (Severity.FATAL, Severity.SEVERE))
-    outcome = outcome_of(replayed, epochs, is_broken, is_hurt)
+    program, epochs = program_of(replayed.header), epochs_of(reader)
+    is_broken = any(finding.severity is Severity.FATAL for finding in seen)
+    outcome = outcome_of(replayed, epochs, is_broken)
     if not is_whole:
         outcome = outcome.so_far()
+    severe = [f for f in excused(seen, outcome) if f.severity is Severity.SEVERE]
+    outcome = replace(outcome, is_hurt=bool(severe))
     return Facts(program, read_ends(reader, _broken_at(seen)), outcome, epochs)
 
 

@@ -79,7 +79,7 @@ def _suspect(rank: int, suspect: Suspect) -> Document:
         "cause": suspect.cause,
         "confidence": suspect.confidence,
         "symptoms": suspect.symptoms,
-        "evidence": suspect.evidence,
+        "evidence": [str(sentence) for sentence in suspect.evidence],
         "fix": suspect.fix,
         "trial": None if suspect.trial is None else _trial(suspect.trial),
     }

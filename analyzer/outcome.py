@@ -154,7 +154,7 @@ class Outcome:
         return "; ".join(parts)
 
 
-def outcome_of(replay: Replay, epochs: Epochs, is_broken: bool, is_hurt: bool) -> Outcome:
+def outcome_of(replay: Replay, epochs: Epochs, is_broken: bool) -> Outcome:
     """What a training came to.
 
     Parameters
@@ -163,8 +163,6 @@ def outcome_of(replay: Replay, epochs: Epochs, is_broken: bool, is_hurt: bool) -
         What was measured once an epoch; stands in where batches were not recorded to the end.
     is_broken
         Whether something turned non-finite and stayed so.
-    is_hurt
-        Whether the rules saw something severe.
     """
     header, evidence = replay.header, replay.evidence
     first, last = head(evidence.loss, HEAD_SHARE), tail(evidence.loss, TAIL_SHARE)
@@ -187,7 +185,6 @@ def outcome_of(replay: Replay, epochs: Epochs, is_broken: bool, is_hurt: bool) -
         accuracy_levels=compared,
         accuracy=accuracy,
         n_iterations=evidence.n_iterations + header.n_updates_before,
-        is_hurt=is_hurt,
         is_improving=_is_improving(evidence.loss),
     )
 

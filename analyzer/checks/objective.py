@@ -42,9 +42,9 @@ def _unlimited(facts: Facts, threshold: float) -> Iterator[Sighting]:
     ends = facts.ends
     growth = max(
         (
-            ends.late(i, "rms") / ends.early(i, "rms")
+            ends.most(i, "rms") / ends.first(i, "rms")
             for i, series in enumerate(facts.program.header.series)
-            if series.kind is Kind.OUTPUT and ends.early(i, "rms") > 0
+            if series.kind is Kind.OUTPUT and ends.first(i, "rms") > 0
         ),
         default=0.0,
     )

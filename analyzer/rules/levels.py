@@ -22,6 +22,9 @@ N_QUANTILES = 101
 # Share of chance in counts above which too little is left to be learned to tell it from chance.
 MAX_NOISE = 0.9
 
+# Share of the trivial level below which perfection is 0 but for rounding.
+ROUNDING = 1e-6
+
 # Constants tried between the smallest and the largest target.
 N_CONSTANTS = 401
 
@@ -57,7 +60,10 @@ def levels_of(header: Header) -> Levels | None:
     if labels is None or not loss.is_mean or _is_weighted(header) or _is_masked(header, labels):
         return None
     levels = _of_classes(loss, labels) or _of_elements(loss, labels)
-    return levels if levels is not None and levels.trivial > levels.perfect else None
+    if levels is None or levels.trivial <= levels.perfect:
+        return None
+    is_rounding = abs(levels.perfect) < ROUNDING * abs(levels.trivial)
+    return Levels(levels.trivial) if is_rounding else levels
 
 
 def accuracy_levels(header: Header) -> Levels | None:
