@@ -58,7 +58,8 @@ class Coverage:
     """How far a verdict reaches.
 
     ``n_recorded`` of ``n_iterations`` have statistics, and stand for ``n_covered``; ``n_series``
-    counts the series per kind.
+    counts the series per kind. ``thinned`` says which series have them less often, by the pattern
+    of their schedule.
     ``opening`` says what the trace holds for trying fixes; empty if nobody asked for that.
     """
 
@@ -71,6 +72,15 @@ class Coverage:
     missing: tuple[Missing, ...]
     replay: Replayed | None = None
     opening: str = ""
+    thinned: tuple[str, ...] = ()
+
+    @property
+    def extent(self) -> str:
+        """In how many iterations statistics were taken, in words."""
+        counted = f"{self.n_recorded} of {self.n_iterations} iterations"
+        if not self.thinned:
+            return counted
+        return f"{counted}, not every series in each of them: {', '.join(self.thinned)}"
 
 
 def coverage_of(replay: Replay) -> Coverage:
@@ -98,6 +108,17 @@ def coverage_of(replay: Replay) -> Coverage:
         missing=_missing(header),
         replay=_replayed(replay),
         opening=_opening(header.opening),
+        thinned=_thinned(header),
+    )
+
+
+def _thinned(header: Header) -> tuple[str, ...]:
+    by_pattern = header.schedule.get("statistics")
+    if not isinstance(by_pattern, Mapping):
+        return ()
+    unmatched = header.schedule.get("unmatched", ())
+    return tuple(
+        f"{pattern} {name}" for pattern, name in by_pattern.items() if pattern not in unmatched
     )
 
 

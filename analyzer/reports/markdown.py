@@ -94,7 +94,7 @@ def _findings(findings: Iterable[Finding]) -> Iterable[str]:
 
 
 def _coverage(coverage: Coverage) -> str:
-    lines = [f"{coverage.n_recorded} of {coverage.n_iterations} iterations recorded."]
+    lines = [f"Recorded {escaped(coverage.extent)}."]
     if coverage.unjudged:
         rules = ", ".join(escaped(entry.rule) for entry in coverage.unjudged)
         lines.append(f"Not judged: {rules}.")

@@ -155,7 +155,7 @@ def _basis(diagnosis: Diagnosis, is_verbose: bool) -> RenderableType:
     coverage = diagnosis.coverage
     kinds = ", ".join(f"{count} {kind}" for kind, count in coverage.n_series.items())
     rows = [
-        ("recorded", f"{coverage.n_recorded} of {coverage.n_iterations} iterations; {kinds}"),
+        ("recorded", f"{coverage.extent}; {kinds}"),
         ("checked for", ", ".join(coverage.judged) or "nothing"),
     ]
     if coverage.opening:

@@ -1,6 +1,7 @@
 """A schedule leaves out most iterations: the verdict stays what the whole trace gives."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,10 +9,11 @@ import pytest
 from deeplocalize.analyzer.chunks import read_first, read_last
 from deeplocalize.analyzer.diagnosis import Verdict, diagnose
 from deeplocalize.analyzer.ends import N_ROWS, read_ends
+from deeplocalize.analyzer.reports import REPORTS, Style
 from deeplocalize.analyzer.rules.rule import Symptom
 from deeplocalize.traces.schema import Kind
 
-from .runs import FakeRun
+from .runs import HEADER, FakeRun
 from .test_checks import badly, network, well
 
 N = 1200
@@ -52,6 +54,17 @@ def test_a_thinned_healthy_run_is_never_called_faulty(schedule: str) -> None:
         diagnosis = diagnose(run.thin(SCHEDULES[schedule]).reader())
         assert diagnosis.verdict is Verdict.HEALTHY
         assert diagnosis.findings == ()
+
+
+def test_schedules_by_pattern_are_told_with_the_extent() -> None:
+    schedule = {"statistics": {"fc*": "every(3)", "cf*": "every(2)"}, "unmatched": ["cf*"]}
+    reader = FakeRun(30, replace(HEADER, schedule=schedule)).reader()
+    extent = "30 of 30 iterations, not every series in each of them: fc* every(3)"
+    assert diagnose(reader).coverage.extent == extent
+    for report in REPORTS:
+        if report != "json":
+            text = REPORTS[report](diagnose(reader), reader, Style(False, False))
+            assert "not every series in each of them: fc* every(3)" in " ".join(text.split())
 
 
 @pytest.mark.parametrize("make", [dead, vanishing, unmoved])
