@@ -17,6 +17,7 @@ from deeplocalize.traces.files import create_writer
 from deeplocalize.traces.header import Header, Layer
 from deeplocalize.traces.schema import Kind, RunStatus
 
+from .ending import ending_of
 from .options import Options
 from .origin import with_origin
 from .schedule import Schedule, due_of
@@ -172,9 +173,8 @@ class LoopRecorder:
         if error is None:
             self.close()
             return
-        is_interrupt = isinstance(error, KeyboardInterrupt)
-        status = RunStatus.INTERRUPTED if is_interrupt else RunStatus.EXCEPTION
-        self.close(status, f"{type(error).__name__}: {error}")
+        status, message = ending_of(error)
+        self.close(status, message)
 
     def _index(self, layer: str) -> int:
         if layer not in self._layers:
