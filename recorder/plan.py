@@ -4,6 +4,8 @@ A framework may trace several forms of one step, say for a last, smaller batch. 
 common is one series.
 """
 
+import contextlib
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -11,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplocalize.traces.header import Series, Unrecorded
-from deeplocalize.traces.schema import Kind
+from deeplocalize.traces.schema import EventName, Kind
 
 from .data_summary import DataSummarizer
 from .measurement import Measurement
 from .recording import Recording
-from .schedule import Schedule, always, schedule_of
+from .schedule import Schedule, always, schedule_of, unmatched
 
 _DATA_KINDS = (Kind.INPUT, Kind.LABEL, Kind.SAMPLE_WEIGHT)
 
@@ -53,11 +55,13 @@ class Plans:
     ) -> None:
         self._recording = recording
         self._schedule = schedule
+        self._is_checked = False
         self._known: dict[tuple[Kind, int | None, int, str], int] = {}
         self._summarizers: dict[int, DataSummarizer] = {}
 
     def add(self, step: Sequence[Series], missed: Sequence[Unrecorded]) -> Plan:
         """Declare the tensors of a step, in execution order, and what is not among them."""
+        self._check_schedule()
         series = self._declare(step)
         self._note_unrecorded(missed)
         replayed = np.array([one.replayed for one in step], bool)
@@ -81,6 +85,26 @@ class Plans:
         data = tuple(s.summary() for s in self._summarizers.values())
         if data != self._recording.header.data:
             self._recording.set_header(replace(self._recording.header, data=data))
+
+    def _check_schedule(self) -> None:
+        """Say, in the trace and to the person, which patterns match nothing."""
+        if self._is_checked:
+            return
+        self._is_checked = True
+        header = self._recording.header
+        astray = unmatched(self._schedule, header.layers)
+        if not astray:
+            return
+        patterns = ", ".join(
+            f"{pattern!r} (did you mean {name!r}?)" if name else repr(pattern)
+            for pattern, name in astray.items()
+        )
+        message = f"schedule: no layer, kind or class matches {patterns}"
+        described = {**header.schedule, "unmatched": list(astray)}
+        self._recording.set_header(replace(header, schedule=described))
+        self._recording.event(EventName.NOTE, message, {"unmatched": list(astray)})
+        with contextlib.suppress(RuntimeWarning):  # where warnings are errors
+            warnings.warn(f"deeplocalize: {message}", RuntimeWarning, stacklevel=2)
 
     def _plan(self, series: NDArray[np.intp], step: Sequence[tuple[Series, Schedule]]) -> Plan:
         kinds = [one.kind for one, _ in step]

@@ -10,6 +10,7 @@ import contextlib
 import queue
 import threading
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -140,10 +141,18 @@ class Recording:
     def event(
         self, name: EventName, message: str = "", details: Mapping[str, Any] | None = None
     ) -> None:
-        """Note that something happened at the current iteration."""
+        """Note that something happened at the current iteration.
+
+        That the trace is full is told to the person, too.
+        """
         event = Event(name, message, self.n_iterations - 1, self.elapsed_s, details or {})
         with self._lock:
             self._batch.events.append(event)
+        if name is EventName.LIMIT:
+            with contextlib.suppress(RuntimeWarning):  # where warnings are errors
+                warnings.warn(
+                    f"deeplocalize: {message}; the training goes on", RuntimeWarning, stacklevel=2
+                )
 
     def close(self) -> None:
         """Write what is left and close the trace; a second call does nothing."""

@@ -1,10 +1,12 @@
 """When something is recorded: schedules over iterations, for all series or for some."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Any
 
 from deeplocalize.traces.header import Layer, Series
+from deeplocalize.traces.schema import Kind
 
 Schedule = Callable[[int], bool]
 """Says for an iteration, counted from 0, whether something is due."""
@@ -84,10 +86,29 @@ def schedule_of(
         return always
     if not isinstance(schedules, Mapping):
         return schedules
-    names = [str(series.kind)]
-    if layer is not None:
-        names += [layer.name, layer.path, layer.class_name]
+    names = [str(series.kind), *(() if layer is None else _names_of(layer))]
     for pattern, schedule in schedules.items():
-        if any(fnmatchcase(name, pattern) for name in names):
+        if _matches(pattern, names):
             return schedule
     return always
+
+
+def unmatched(
+    schedules: Schedule | Mapping[str, Schedule] | None, layers: Iterable[Layer]
+) -> dict[str, str]:
+    """Patterns that match no kind and no layer, each with the name most like it; "" for none."""
+    names = [*map(str, Kind), *(name for layer in layers for name in _names_of(layer))]
+    patterns = schedules if isinstance(schedules, Mapping) else ()
+    return {
+        pattern: next(iter(get_close_matches(pattern, names, n=1)), "")
+        for pattern in patterns
+        if not _matches(pattern, names)
+    }
+
+
+def _matches(pattern: str, names: Iterable[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for name in names)
+
+
+def _names_of(layer: Layer) -> tuple[str, str, str]:
+    return layer.name, layer.path, layer.class_name

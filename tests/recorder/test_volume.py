@@ -65,6 +65,20 @@ def test_schedules_may_differ_by_kind_and_layer(tmp_path: Path) -> None:
         assert recorded(trace, kind="input") == list(range(20))
 
 
+def test_a_pattern_that_matches_nothing_is_told_once(tmp_path: Path) -> None:
+    schedule = {"hiden": every(10), "Dense": every(2), "metric": every(5), "?": every(3)}
+    with pytest.warns(RuntimeWarning, match="schedule") as caught:
+        train(tmp_path / "run.h5", schedule=schedule)
+    expected = "schedule: no layer, kind or class matches 'hiden' (did you mean 'hidden'?), '?'"
+    assert [str(w.message) for w in caught] == [f"deeplocalize: {expected}"]
+    with open_trace(tmp_path / "run.h5") as trace:
+        assert trace.header.schedule["unmatched"] == ["hiden", "?"]
+        notes = [event.message for event in trace.reader.events() if event.name == "note"]
+        assert notes == [expected]
+        assert trace.n_iterations == 20
+        assert recorded(trace, layer="hidden", kind="output") == list(range(0, 20, 2))
+
+
 def test_an_iteration_that_breaks_is_recorded_whatever_the_schedule(tmp_path: Path) -> None:
     x = CASES["mlp"].x.copy()
     x[73, 2] = np.inf
@@ -130,7 +144,9 @@ def test_the_ring_forgets_the_oldest_beyond_its_size() -> None:
 
 
 def test_recording_stops_with_a_note_when_the_trace_is_large_enough(tmp_path: Path) -> None:
-    train(tmp_path / "run.h5", epochs=300, max_bytes=1_000_000)
+    with pytest.warns(RuntimeWarning, match="reached 1000000 bytes") as caught:
+        train(tmp_path / "run.h5", epochs=300, max_bytes=1_000_000)
+    assert len(caught) == 1
     with open_trace(tmp_path / "run.h5") as trace:
         assert 0 < trace.n_iterations < 3000
         events = {event.name: event for event in trace.reader.events()}
