@@ -23,7 +23,7 @@ test-slow: .venv/.ready  ## run the slow tests
 BACKENDS ?= jax
 test-backends: .venv/.ready  ## test Keras on JAX; with BACKENDS="jax torch" on PyTorch too
 	$(BIN)/python -m pip install --quiet --editable ".[test,$$(echo $(BACKENDS) | tr ' ' ,)]"
-	$(BIN)/python -m pytest tests/recorder/backends
+	$(BIN)/python -m pytest tests/recorder/backends/test_conformance.py
 	for backend in $(BACKENDS); do \
 		KERAS_BACKEND=$$backend $(BIN)/python -m pytest tests/recorder/backends/test_fits.py || exit 1; \
 	done

@@ -254,6 +254,59 @@ def test_steps_that_are_not_due_are_not_repeated(
 
 
 @pytest.mark.skipif(BACKEND != "jax", reason="only there, looking into a step repeats it")
+@pytest.mark.parametrize("run_eagerly", [False, True])
+def test_a_budget_counts_what_looking_into_a_step_takes_and_not_the_step(
+    run_eagerly: bool, tmp_path: Path, monkeypatch: Any
+) -> None:
+    from deeplocalize.recorder.backends import jax as backend
+    from deeplocalize.recorder.backends.jax_replay import Replay
+
+    class Clock:
+        now = 0.0
+
+        def perf_counter(self) -> float:
+            return self.now
+
+    clock, spent, tapped, look = Clock(), [], backend._tapped_step, Replay.__call__
+
+    def tapped_slow(model: Any, placed: Any, session: Any, step: Any) -> Any:
+        def slow(*arguments: Any) -> Any:
+            clock.now += 1000
+            return step(*arguments)
+
+        return tapped(model, placed, session, slow)
+
+    def look_slowly(*arguments: Any) -> None:
+        clock.now += 7
+        look(*arguments)
+
+    monkeypatch.setattr(backend, "time", clock)
+    monkeypatch.setattr(backend, "_tapped_step", tapped_slow)
+    monkeypatch.setattr(Replay, "__call__", look_slowly)
+    monkeypatch.setattr("deeplocalize.recorder.session.Session.spend", lambda _, s: spent.append(s))
+    fit(build(run_eagerly=run_eagerly), Recorder(tmp_path / "run.h5"))
+    assert spent == [0 if run_eagerly else 7] * 4
+
+
+@pytest.mark.skipif(BACKEND == "tensorflow", reason="there, replays add something")
+def test_where_replays_add_nothing_it_is_told_once_in_the_trace_and_to_the_person(
+    tmp_path: Path,
+) -> None:
+    model = build()
+    with pytest.warns(RuntimeWarning, match="exact=True adds nothing") as caught:
+        fit(model, Recorder(tmp_path / "run.h5", exact=True))
+    assert len([w for w in caught if "deeplocalize" in str(w.message)]) == 1
+    plain = build()  # only now: dropout draws from PyTorch's one generator
+    fit(plain)
+    assert_same(model, plain)
+    with open_trace(tmp_path / "run.h5") as trace:
+        notes = [event.message for event in trace.reader.events() if event.name == "note"]
+        assert notes == [trace.header.schedule["exact"]]
+        assert notes[0].startswith("exact=True adds nothing to this recording: ")
+        assert trace.n_iterations == 4
+
+
+@pytest.mark.skipif(BACKEND != "jax", reason="only there, looking into a step repeats it")
 @pytest.mark.parametrize("activation", ["tanh", "relu"])
 def test_a_step_that_breaks_is_looked_into_though_it_is_not_due(
     activation: str, tmp_path: Path
@@ -274,9 +327,10 @@ def test_a_loop_of_train_on_batch_is_recorded(tmp_path: Path) -> None:
     def train(model: Any) -> list[Any]:
         return [model.train_on_batch(X[i : i + 25], Y[i : i + 25]) for i in range(0, 100, 25)]
 
-    model, plain = build(), build()
+    model = build()
     with Recorder(tmp_path / "run.h5").recording(model):
         found = train(model)
+    plain = build()  # only now: dropout draws from PyTorch's one generator
     expected = train(plain)
     assert repr(found) == repr(expected)
     assert_same(model, plain)
