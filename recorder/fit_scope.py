@@ -8,10 +8,11 @@ holds, with it. Both are reached through the frame of the running ``fit``.
 import contextlib
 import functools
 import sys
-import weakref
 from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
+
+from .when_gone import call_when_gone
 
 _HOOKS = (
     "on_epoch_begin",
@@ -33,7 +34,7 @@ def watch_fit(
     """Call back when the running ``fit`` of a model is left by an exception, or is gone.
 
     To be called from within ``fit`` (from a callback's hook). ``on_gone`` is called after
-    every end, also a normal one. Neither callback may raise.
+    every end, also a normal one, and in another thread. Neither callback may raise.
     """
     frame = _fit_frame(model)
     if frame is None:
@@ -46,7 +47,7 @@ def watch_fit(
     if callbacks is not None:
         _watch_callbacks(callbacks, on_exception)
         with contextlib.suppress(TypeError):  # a plain list cannot be referred to weakly
-            weakref.finalize(callbacks, on_gone).atexit = False
+            call_when_gone(callbacks, on_gone)
 
 
 def _watch_iterator(iterator: Any, on_exception: Callable[[BaseException], None]) -> None:

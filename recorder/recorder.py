@@ -7,8 +7,11 @@ the business of a backend (``backends/``), and being a callback of some framewor
 
 import atexit
 import contextlib
+import functools
 import sys
+import threading
 import warnings
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -23,14 +26,20 @@ from deeplocalize.traces.interface import TraceWriter
 from deeplocalize.traces.schema import RunStatus
 
 from .backends import OnLeft, backend_of, repeat_obstacle_of
-from .backends.first_step import from_first_step
+from .backends.first_step import Loop
 from .continuation import continuation_of
+from .ending import ending_of
 from .opening import DEFAULT_BATCHES, MAX_BYTES
 from .options import Options
 from .origin import with_origin
 from .ring import DEFAULT_BYTES
 from .schedule import Schedule, due_of, sparse
 from .session import Observer, Session
+from .when_gone import call_when_gone
+
+# The end of a fit may be noticed in another thread, while the next one begins in this one. (One
+# lock for all: a recorder that has one of its own could not be copied.)
+_leaving = threading.RLock()
 
 
 class TrainingRecorder:
@@ -142,7 +151,9 @@ class TrainingRecorder:
         # What is wrong with the path is said here, before a training begins.
         create_writer(self.path, overwrite).close()
         self._session: Session | None = None
+        self._loop: Loop | None = None
         self._detach: Callable[[], None] = _nothing
+        self._call_off: Callable[[], object] = _nothing
         self._on_left: OnLeft = _ignore
 
     # ---- the framework's hooks ---------------------------------------------------------------
@@ -180,10 +191,7 @@ class TrainingRecorder:
 
     def on_train_exception(self, error: BaseException) -> None:
         """The same, when ``fit`` is left by an exception."""
-        is_interrupt = isinstance(error, KeyboardInterrupt)
-        status = RunStatus.INTERRUPTED if is_interrupt else RunStatus.EXCEPTION
-        name, summary = type(error).__name__, next(iter(str(error).strip().splitlines()), "")
-        self._leave(status, f"{name}: {summary}" if summary else name)
+        self._leave(*ending_of(error))
 
     # ---- loops of the user's own -------------------------------------------------------------
 
@@ -195,16 +203,29 @@ class TrainingRecorder:
         has epochs. The trace begins with the first step and ends with the context. Models that
         take turns, as in a GAN, want a recorder each.
         """
-        self.set_model(model)
-        self.set_params({})
-        self._epoch = 0
+        self._loop = None
         try:
-            with from_first_step(model, self._begin_loop, self._attach):
+            with self.recording_steps(model):
                 yield self
         except BaseException as error:
             self.on_train_exception(error)
             raise
         self._leave(RunStatus.COMPLETED)
+
+    @contextlib.contextmanager
+    def recording_steps(self, model: Any) -> Iterator[None]:
+        """Record some steps of a loop, of which there may be more: the trace stays open.
+
+        It ends with `on_train_end` or `on_train_exception`, or when the recorder is gone; it keeps
+        its model from being collected no longer than the model itself refers to the recorder.
+        """
+        if self._loop is None:
+            self.set_model(model)
+            self.set_params({})
+            self._epoch = 0
+            self._loop = Loop(self._begin_loop, self._attach)
+        with self._loop.watching(model):
+            yield
 
     # ---- for those who inherit ---------------------------------------------------------------
 
@@ -233,18 +254,33 @@ class TrainingRecorder:
             self._next_writer(), header, self._options, self.observer()
         )
         self._has_begun = False
-        atexit.register(self._at_exit)
+        self._end_without_end(session)
 
         def on_left(error: BaseException | None) -> None:
-            if self._session is not session:
-                return
-            if error is None:
-                self._leave(RunStatus.EXCEPTION, "fit was left by an exception")
-            else:
-                self.on_train_exception(error)
+            with _leaving:
+                if self._session is not session:
+                    return
+                if error is None:
+                    self._leave(RunStatus.EXCEPTION, "fit was left by an exception")
+                else:
+                    self.on_train_exception(error)
 
         self._on_left = on_left
         self._attach()
+
+    def _end_without_end(self, session: Session) -> None:
+        """Close the trace at the latest when the recorder is gone, or with the process."""
+        at_exit = functools.partial(_at_exit, weakref.ref(self))
+        atexit.register(at_exit)
+        # With its model, that is; the end of a fit is noticed in other ways.
+        status = RunStatus.EXCEPTION if self._loop is None else RunStatus.COMPLETED
+        keep_open = call_when_gone(self, functools.partial(session.close, status))
+
+        def call_off() -> None:
+            atexit.unregister(at_exit)
+            keep_open()
+
+        self._call_off = call_off
 
     def _attach(self) -> None:
         """Observe the model's steps; again where it was compiled anew."""
@@ -273,23 +309,16 @@ class TrainingRecorder:
         self._last_trained = self.model, self.path
         return path if self._epoch and model is self.model else continues
 
-    def _at_exit(self) -> None:
-        # What Python could not handle is kept there by the time at which it exits.
-        error = getattr(sys, "last_value", None)
-        if isinstance(error, BaseException):
-            self.on_train_exception(error)
-        else:
-            self._leave(RunStatus.EXCEPTION, "the process ended within the training")
-
     def _leave(self, status: RunStatus, message: str = "") -> None:
-        self._restore()
-        session, self._session = self._session, None
-        if session is not None:
-            session.close(status, message)
-            self.on_trace_closed()
+        with _leaving:
+            self._restore()
+            session, self._session = self._session, None
+            if session is not None:
+                session.close(status, message)
+                self.on_trace_closed()
+            self._call_off()
 
     def _restore(self) -> None:
-        atexit.unregister(self._at_exit)
         self._on_left = _ignore  # it holds this object: a cycle
         detach, self._detach = self._detach, _nothing
         detach()
@@ -301,6 +330,18 @@ class TrainingRecorder:
             first = self._first_path
             self.path = first.with_name(f"{first.stem}-{self._n_fits}{first.suffix}")
         return create_writer(self.path, self._overwrite)
+
+
+def _at_exit(reference: Callable[[], TrainingRecorder | None]) -> None:
+    recorder = reference()
+    if recorder is None:
+        return
+    # What Python could not handle is kept there by the time at which it exits.
+    error = getattr(sys, "last_value", None)
+    if isinstance(error, BaseException):
+        recorder.on_train_exception(error)
+    else:
+        recorder._leave(RunStatus.EXCEPTION, "the process ended within the training")
 
 
 def _n_updates(model: Any) -> int:

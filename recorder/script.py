@@ -9,9 +9,9 @@ import atexit
 import contextlib
 import functools
 import inspect
-import runpy
 import sys
-from collections.abc import Sequence
+import weakref
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,7 +21,10 @@ from deeplocalize.traces.files import create_writer
 
 from .budget import Budget
 from .import_hook import call_after_import
-from .schedule import Schedule, every
+from .main_module import run_as_main, show_as_scripts_own
+from .schedule import every
+
+_RECORDER = "_deeplocalize_recorder"
 
 _recorded: list[Path] = []
 
@@ -38,31 +41,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     except TraceError as error:
         print(f"deeplocalize-record: {error}", file=sys.stderr)
         return 2
-    if not arguments.module and not Path(target).is_file():
+    if not arguments.module and not Path(target).exists():
         print(f"deeplocalize-record: {target}: no such script", file=sys.stderr)
         return 2
-    loops = contextlib.ExitStack()
     traces = Traces(arguments.output, **_options(arguments))
-    attach = functools.partial(_attach, traces, loops)
-    call_after_import("keras", attach)
+    loops = Loops(traces)
+    call_after_import("keras", functools.partial(_attach, traces, loops))
     sys.argv = [target, *rest]
     atexit.register(_say_if_nothing_was_recorded)
-    with loops:
-        try:
-            _run(target, arguments.module)
-        except SystemExit:  # as good an end of a script as any
-            loops.close()
-            raise
+    try:
+        run_as_main(target, arguments.module)
+    except SystemExit:  # as good an end of a script as any
+        loops.end()
+        raise
+    except BaseException as error:
+        loops.end(error)
+        show_as_scripts_own(error, (__name__, run_as_main.__module__))
+        raise
+    loops.end()
     return 0
-
-
-def _run(target: str, is_module: bool) -> None:
-    if is_module:
-        sys.path.insert(0, "")
-        runpy.run_module(target, run_name="__main__", alter_sys=True)
-    else:
-        sys.path.insert(0, str(Path(target).resolve().parent))
-        runpy.run_path(target, run_name="__main__")
 
 
 def _say_if_nothing_was_recorded() -> None:
@@ -93,14 +90,29 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     add = functools.partial(group.add_argument, default=argparse.SUPPRESS)
     add(
         "--every",
-        type=number_of_iterations,
+        type=_of("a number of iterations, 1 or more", lambda text: every(int(text))),
         dest="schedule",
         metavar="N",
         help="statistics of every Nth iteration; the others are watched for NaN and Inf",
     )
-    add("--budget", type=share_of_time, metavar="SHARE", help="of the time, at most, as 0.1")
-    add("--max-bytes", type=int, metavar="N", help="size at which the recording stops")
-    add("--ring-bytes", type=int, metavar="N", help="memory for the last iterations' tensors")
+    add(
+        "--budget",
+        type=_of("a share of the time, above 0 and up to 1", _share),
+        metavar="SHARE",
+        help="of the time, at most, as 0.1",
+    )
+    add(
+        "--max-bytes",
+        type=_of("a number of bytes, 1 or more", lambda text: _at_least(1, int(text))),
+        metavar="N",
+        help="size at which the recording stops",
+    )
+    add(
+        "--ring-bytes",
+        type=_of("a number of bytes, 0 or more", lambda text: _at_least(0, int(text))),
+        metavar="N",
+        help="memory for the last iterations' tensors",
+    )
     add("--exact", action="store_true", help="replay what else would change the run")
     add("--replayable", action="store_true", help="keep what deeplocalize-analyze --verify needs")
 
@@ -110,16 +122,28 @@ def _options(arguments: argparse.Namespace) -> dict[str, Any]:
     return {name: value for name, value in vars(arguments).items() if name not in no_options}
 
 
-def number_of_iterations(text: str) -> Schedule:
-    """The schedule of ``--every``; argparse names the function where the text is none."""
-    return every(int(text))
+def _of(wanted: str, read: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Reads an argument; where it is none, argparse names the option and what was wanted."""
+
+    def convert(text: str) -> Any:
+        try:
+            return read(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"wanted {wanted}; found {text!r}") from None
+
+    return convert
 
 
-def share_of_time(text: str) -> float:
-    """The number of ``--budget``."""
+def _share(text: str) -> float:
     share = float(text)
     Budget(share)  # raises where it is none
     return share
+
+
+def _at_least(least: int, number: int) -> int:
+    if number < least:
+        raise ValueError
+    return number
 
 
 class Traces:
@@ -157,10 +181,42 @@ class Traces:
         return recorder
 
 
-def _attach(traces: Traces, loops: contextlib.ExitStack, keras: ModuleType) -> None:
+class Loops:
+    """Records every model from its first ``train_on_batch`` on, for as long as it is there.
+
+    Nothing here keeps a model, nor what its recorder holds: the one refers to the other.
+    """
+
+    def __init__(self, traces: Traces) -> None:
+        self._traces = traces
+        self._recorders: weakref.WeakSet[Any] = weakref.WeakSet()
+
+    def step(self, model: Any) -> contextlib.AbstractContextManager[None]:
+        """To last for one step of a model."""
+        if _RECORDER not in vars(model):
+            recorder = self._traces.recorder()
+            vars(model)[_RECORDER] = recorder  # past Keras's attribute tracking
+            if recorder is not None:
+                self._recorders.add(recorder)
+        recorder = vars(model)[_RECORDER]
+        if recorder is None:
+            return contextlib.nullcontext()
+        steps: contextlib.AbstractContextManager[None] = recorder.recording_steps(model)
+        return steps
+
+    def end(self, error: BaseException | None = None) -> None:
+        """End all traces; with an exception, if the script was left by one."""
+        for recorder in tuple(self._recorders):
+            if error is None:
+                recorder.on_train_end()
+            else:
+                recorder.on_train_exception(error)
+
+
+def _attach(traces: Traces, loops: Loops, keras: ModuleType) -> None:
     """Make every Keras model record its trainings; those by batches end with the script."""
     _record_every_fit(traces, keras)
-    _record_every_loop(traces, loops, keras)
+    _record_every_loop(loops, keras)
 
 
 def _record_every_fit(traces: Traces, keras: ModuleType) -> None:
@@ -169,7 +225,10 @@ def _record_every_fit(traces: Traces, keras: ModuleType) -> None:
 
     @functools.wraps(original)
     def fit(self: Any, *args: Any, **kwargs: Any) -> Any:
-        bound = signature.bind(self, *args, **kwargs)
+        try:
+            bound = signature.bind(self, *args, **kwargs)
+        except TypeError:  # which says it best itself
+            return original(self, *args, **kwargs)
         recorder = traces.recorder()
         callbacks = bound.arguments.get("callbacks")
         if recorder is not None:
@@ -182,17 +241,12 @@ def _record_every_fit(traces: Traces, keras: ModuleType) -> None:
     keras.Model.fit = fit
 
 
-def _record_every_loop(traces: Traces, loops: contextlib.ExitStack, keras: ModuleType) -> None:
+def _record_every_loop(loops: Loops, keras: ModuleType) -> None:
     original = keras.Model.train_on_batch
-    known: list[Any] = []
 
     @functools.wraps(original)
     def train_on_batch(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if all(model is not self for model in known):
-            known.append(self)
-            recorder = traces.recorder()
-            if recorder is not None:
-                loops.enter_context(recorder.recording(self))
-        return original(self, *args, **kwargs)
+        with loops.step(self):
+            return original(self, *args, **kwargs)
 
     keras.Model.train_on_batch = train_on_batch

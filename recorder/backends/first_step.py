@@ -13,34 +13,49 @@ from ..numpynet.network import Network
 from .overriding import overridden
 
 
-@contextlib.contextmanager
-def from_first_step(
-    model: Any, begin: Callable[[], None], attach: Callable[[], None]
-) -> Iterator[None]:
-    """Call ``begin`` before the first step, ``attach`` when the model was compiled anew since.
+class Loop:
+    """Begins with the first step of a model, goes on where the model was compiled anew.
 
-    Neither may raise. A NumPy network needs no building and begins at once.
+    Parameters
+    ----------
+    begin
+        Called before the first step. Must not raise.
+    attach
+        Called when the model was compiled anew since. Must not raise.
     """
-    if isinstance(model, Network):
-        begin()
-        yield
-        return
-    has_begun = False
 
-    def wrap(original: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(original)
-        def make_train_function(force: bool = False) -> Any:
-            nonlocal has_begun
-            was_made = model.train_function is not None and not force
-            made = original(force)
-            if not has_begun:
-                has_begun = True
-                begin()
-            elif not was_made and not force:
-                attach()
-            return made
+    def __init__(self, begin: Callable[[], None], attach: Callable[[], None]) -> None:
+        self._begin = begin
+        self._attach = attach
+        self._has_begun = False
 
-        return make_train_function
+    @contextlib.contextmanager
+    def watching(self, model: Any) -> Iterator[None]:
+        """Notice the model's steps while the context lasts.
 
-    with overridden(model, "make_train_function", wrap):
-        yield
+        A NumPy network needs no building and begins at once.
+        """
+        if isinstance(model, Network):
+            self._step(is_new=False)
+            yield
+            return
+
+        def wrap(original: Callable[..., Any]) -> Callable[..., Any]:
+            @functools.wraps(original)
+            def make_train_function(force: bool = False) -> Any:
+                was_made = model.train_function is not None and not force
+                made = original(force)
+                self._step(is_new=not was_made and not force)
+                return made
+
+            return make_train_function
+
+        with overridden(model, "make_train_function", wrap):
+            yield
+
+    def _step(self, is_new: bool) -> None:
+        if not self._has_begun:
+            self._has_begun = True
+            self._begin()
+        elif is_new:
+            self._attach()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from deeplocalize.recorder.script import main
 from deeplocalize.traces import open_trace
 
 SCRIPT = """
@@ -117,12 +118,127 @@ def test_the_options_of_the_recorder_can_be_given(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("option", "value"), [("--every", "0"), ("--budget", "3"), ("--max-bytes", "much")]
+    ("option", "value", "wanted"),
+    [
+        ("--every", "0", "a number of iterations, 1 or more"),
+        ("--budget", "3", "a share of the time, above 0 and up to 1"),
+        ("--max-bytes", "much", "a number of bytes, 1 or more"),
+        ("--max-bytes", "0", "a number of bytes, 1 or more"),
+        ("--ring-bytes", "-1", "a number of bytes, 0 or more"),
+    ],
 )
 def test_an_option_that_makes_no_sense_is_refused_before_the_script_runs(
-    folder: Path, option: str, value: str
+    option: str, value: str, wanted: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    refused = run(folder, *RECORD, option, value, "train.py")
-    assert refused.returncode == 2
-    assert f"argument {option}: invalid" in refused.stderr
-    assert refused.stdout == ""
+    with pytest.raises(SystemExit) as stop:
+        main([f"{option}={value}", "train.py"])
+    assert stop.value.code == 2
+    said = capsys.readouterr().err
+    assert f"argument {option}: wanted {wanted}; found '{value}'" in said
+
+
+ENDS = {
+    "an exception": """
+        def inner():
+            raise ValueError("broken")
+        try:
+            inner()
+        except ValueError as error:
+            raise RuntimeError("more broken") from error
+    """,
+    "no Python": "print(1\ndef",
+    "a message": "import sys; sys.exit('a message')",
+    "a number": "import sys; sys.exit(7)",
+    "an interrupt": "raise KeyboardInterrupt",
+    "a hook": """
+        import sys, traceback
+        def show(kind, value, trace):
+            print(kind, value, traceback.extract_tb(trace), value.__traceback__ is trace)
+        sys.excepthook = show
+        1 / 0
+    """,
+    "no end at all": "import os; os._exit(5)",
+}
+
+
+@pytest.mark.parametrize("how", ENDS)
+@pytest.mark.parametrize("target", [["ends.py"], ["-m", "ends"]])
+def test_a_script_ends_as_it_does_without_the_recorder(
+    how: str, target: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "ends.py").write_text(textwrap.dedent(ENDS[how]))
+    plain = run(tmp_path, *target)
+    recorded = run(tmp_path, *RECORD, *target)
+    own = "deeplocalize-record: no training of a Keras model was recorded\n"
+    assert recorded.stderr.replace(own, "") == plain.stderr
+    assert (recorded.returncode, recorded.stdout) == (plain.returncode, plain.stdout)
+
+
+LOOKS_AROUND = """
+    import atexit, os, pickle, sys
+    class Thing:
+        pass
+    print(__name__, __file__, __doc__, __package__, __builtins__, __loader__.path, sys.argv)
+    print(__spec__ and __spec__.name, sys.path[0], sys.modules["__main__"].Thing is Thing)
+    print(type(pickle.loads(pickle.dumps(Thing()))) is Thing)
+    os.chdir("/")
+    atexit.register(lambda: print(sys.modules["__main__"].Thing, pickle.dumps(Thing())))
+"""
+
+
+@pytest.mark.parametrize(
+    "target", [["inner/looks.py"], ["link.py"], ["-m", "inner.looks"], ["inner"]]
+)
+def test_a_script_finds_itself_as_it_does_without_the_recorder(
+    target: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "inner").mkdir()
+    for name in ("looks.py", "__main__.py"):
+        (tmp_path / "inner" / name).write_text('"""Words."""\n' + textwrap.dedent(LOOKS_AROUND))
+    (tmp_path / "link.py").symlink_to("inner/looks.py")
+    plain = run(tmp_path, *target, "--epochs", "7")
+    recorded = run(tmp_path, *RECORD, *target, "--epochs", "7")
+    assert recorded.stdout == plain.stdout
+    assert plain.stdout.count("\n") == 4, plain.stderr
+    assert recorded.returncode == 0
+
+
+TURNS = """
+    import gc, weakref
+    import numpy as np
+    import keras
+
+    def model():
+        made = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+        made.compile("sgd", "mse")
+        return made
+
+    def step(*models):
+        for one in models:
+            one.train_on_batch(np.ones((8, 4)), np.zeros((8, 2)))
+
+    one, two, three = model(), model(), model()
+    for _ in range(3):
+        step(one, two)
+    step(three)
+    references = [weakref.ref(one), weakref.ref(two)]
+    del one, two
+    gc.collect()
+    print([reference() for reference in references])
+    step(three)
+    raise ValueError("broken")
+"""
+
+
+def test_a_model_that_trains_by_batches_is_let_go_with_its_trace(tmp_path: Path) -> None:
+    (tmp_path / "turns.py").write_text(textwrap.dedent(TURNS))
+    recorded = run(tmp_path, *RECORD, "turns.py")
+    assert recorded.stdout == "[None, None]\n", recorded.stderr
+    for name, n_steps, status in (
+        ("trace.h5", 3, "completed"),
+        ("trace-2.h5", 3, "completed"),
+        ("trace-3.h5", 2, "exception"),
+    ):
+        with open_trace(tmp_path / name) as trace:
+            assert trace.n_iterations == n_steps
+            assert trace.ended == {"status": status}
