@@ -6,7 +6,6 @@ holds a lock of h5py's. Whoever closes a trace there waits for that very thread,
 
 import _thread
 import atexit
-import contextlib
 import weakref
 from collections.abc import Callable
 
@@ -45,6 +44,7 @@ def _begin(callback: Callable[[], None]) -> None:
             _under_way.remove(done)
             done.release()
 
-    # Not threading.Thread, which takes a lock that the interrupted code may hold.
-    with contextlib.suppress(RuntimeError):  # the process is ending
+    try:  # not threading.Thread, which takes a lock that the interrupted code may hold
         _thread.start_new_thread(run, ())
+    except RuntimeError:  # the process is ending
+        _under_way.remove(done)

@@ -57,14 +57,14 @@ def test_a_thinned_healthy_run_is_never_called_faulty(schedule: str) -> None:
 
 
 def test_schedules_by_pattern_are_told_with_the_extent() -> None:
-    schedule = {"statistics": {"fc*": "every(3)", "cf*": "every(2)"}, "unmatched": ["cf*"]}
+    schedule = {"statistics": {"Dense": "every(3)", "cf*": "every(2)"}, "unmatched": ["cf*"]}
     reader = FakeRun(30, replace(HEADER, schedule=schedule)).reader()
-    extent = "30 of 30 iterations, not every series in each of them: fc* every(3)"
+    extent = "30 of 30 iterations, not every series in each of them: Dense every(3)"
     assert diagnose(reader).coverage.extent == extent
     for report in REPORTS:
         if report != "json":
             text = REPORTS[report](diagnose(reader), reader, Style(False, False))
-            assert "not every series in each of them: fc* every(3)" in " ".join(text.split())
+            assert "not every series in each of them: Dense every(3)" in " ".join(text.split())
 
 
 @pytest.mark.parametrize("make", [dead, vanishing, unmoved])

@@ -5,6 +5,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from deeplocalize.recorder import when_gone
 from deeplocalize.recorder.options import Options
 from deeplocalize.recorder.session import Session
@@ -85,3 +87,15 @@ def test_what_was_called_off_is_not_called() -> None:
     gc.collect()
     when_gone.wait()
     assert not called.is_set()
+
+
+def test_a_process_that_ends_waits_for_nothing_that_could_not_begin(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    monkeypatch.setattr("deeplocalize.recorder.when_gone._thread.start_new_thread", refuse)
+    call_when_gone(Thing(), lambda: None)
+    gc.collect()
+    when_gone.wait()
