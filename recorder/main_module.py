@@ -5,7 +5,6 @@ import os
 import pkgutil
 import runpy
 import sys
-from collections.abc import Collection
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType, TracebackType
@@ -35,8 +34,8 @@ def run_as_main(target: str, is_module: bool = False) -> None:
         exec(compile(Path(path).read_bytes(), path, "exec", dont_inherit=True), vars(main))
 
 
-def show_as_scripts_own(error: BaseException, modules: Collection[str]) -> None:
-    """Have an exception that ends the process shown without the frames of some modules."""
+def show_as_scripts_own(error: BaseException, modules: tuple[str, ...]) -> None:
+    """Have an exception that ends the process shown without the frames of some packages."""
     traceback = _without(error.__traceback__, modules)
     show = sys.excepthook
 
@@ -59,10 +58,10 @@ def _run_module(name: str, alter_argv: bool) -> None:
     runpy._run_module_as_main(name, alter_argv)  # type: ignore[attr-defined]
 
 
-def _without(traceback: TracebackType | None, modules: Collection[str]) -> TracebackType | None:
+def _without(traceback: TracebackType | None, modules: tuple[str, ...]) -> TracebackType | None:
     kept: list[TracebackType] = []
     while traceback is not None:
-        if traceback.tb_frame.f_globals.get("__name__") not in modules:
+        if not str(traceback.tb_frame.f_globals.get("__name__")).startswith(modules):
             kept.append(traceback)
         traceback = traceback.tb_next
     for one, following in zip(kept, [*kept[1:], None], strict=False):

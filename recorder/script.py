@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise
     except BaseException as error:
         loops.end(error)
-        show_as_scripts_own(error, (__name__, run_as_main.__module__))
+        show_as_scripts_own(error, (__name__, run_as_main.__module__, f"{__package__}.backends"))
         raise
     loops.end()
     return 0

@@ -226,7 +226,7 @@ TURNS = """
     gc.collect()
     print([reference() for reference in references])
     step(three)
-    raise ValueError("broken")
+    three.fit(np.ones((8, 4)), np.zeros((8, 5)), verbose=0)
 """
 
 
@@ -234,6 +234,8 @@ def test_a_model_that_trains_by_batches_is_let_go_with_its_trace(tmp_path: Path)
     (tmp_path / "turns.py").write_text(textwrap.dedent(TURNS))
     recorded = run(tmp_path, *RECORD, "turns.py")
     assert recorded.stdout == "[None, None]\n", recorded.stderr
+    assert "ValueError" in recorded.stderr
+    assert "deeplocalize/recorder" not in recorded.stderr
     for name, n_steps, status in (
         ("trace.h5", 3, "completed"),
         ("trace-2.h5", 3, "completed"),
