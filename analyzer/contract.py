@@ -72,7 +72,22 @@ def json_schema() -> Schema:
                     "type": "boolean",
                     "description": "false: seen in a replay that differs from the step",
                 },
+                rows={
+                    "anyOf": [{"$ref": "#/$defs/rows"}, {"type": "null"}],
+                    "description": "of the batch, that carry what is not finite; null: not kept",
+                },
                 chain=_list("link", "before, at and after the fault"),
+            ),
+            "rows": _object(
+                layer=_LAYER,
+                **_place(),
+                first={
+                    "type": "array",
+                    "items": _COUNT,
+                    "description": "the first few, from 0, in this tensor",
+                },
+                n_guilty=_COUNT,
+                n_samples=_COUNT,
             ),
             "link": _object(
                 relation=_one_of(Relation),

@@ -20,12 +20,13 @@ from .engine import Progress, Replay, replay
 from .epochs import epochs_of
 from .excuse import excused
 from .findings import CURVE_SYMPTOMS, Finding, find, first_of_the_worst, order
+from .guilty import guilty_rows
 from .localization import FirstFault, locate
 from .notebook import diagnosis_html, findings_frame
 from .outcome import Outcome, outcome_of
 from .program import program_of
 from .rules import CURVE_RULES
-from .rules.rule import Severity
+from .rules.rule import Severity, Symptom
 from .run import Ending, Run, run_of
 from .sightings import look
 from .trial import Verification
@@ -147,6 +148,9 @@ def diagnosis_of(
     if first is not None and reader.n_iterations:
         window = read_window(reader, first.onset)
         fault = locate(reader.header, first, findings, window)
+        if first.symptom is Symptom.NON_FINITE:
+            rows = guilty_rows(reader, fault.moment.iteration, fault.place.series)
+            fault = replace(fault, rows=rows)
         grown = growths(window, fault.place.position)
         case = Case(reader.header, _telling(findings), fault, grown, facts)
         suspects = infer(case)

@@ -13,6 +13,7 @@ from .causes import Suspect
 from .chain import Link
 from .coverage import Coverage
 from .findings import Finding
+from .guilty import GuiltyRows
 from .localization import FirstFault
 from .places import LayerRef, Moment, Place
 from .run import Run
@@ -57,7 +58,18 @@ def _fault(fault: FirstFault) -> Document:
         "hint": fault.hint,
         "alternatives": [_layer(layer) for layer in fault.alternatives],
         "is_certain": fault.is_certain,
+        "rows": None if fault.rows is None else _rows(fault.rows),
         "chain": [_link(link) for link in fault.chain],
+    }
+
+
+def _rows(rows: GuiltyRows) -> Document:
+    return {
+        "layer": _layer(rows.place.layer),
+        **_place(rows.place),
+        "first": rows.rows,
+        "n_guilty": rows.n_guilty,
+        "n_samples": rows.n_samples,
     }
 
 

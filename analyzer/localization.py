@@ -8,6 +8,7 @@ from deeplocalize.traces.schema import Phase
 
 from .chain import Link, chain_of
 from .findings import Finding
+from .guilty import GuiltyRows
 from .operation import Nature, nature_of
 from .places import LayerRef, Moment, Place, layer_ref
 from .producer import Origin, producer_of
@@ -26,7 +27,8 @@ class FirstFault:
     ``alternatives`` are unrecorded layers that could be the producer as well. ``origin`` and
     ``nature`` are None for symptoms other than non-finite values. Not ``is_certain``: the place
     comes from a replay that was not the step bit by bit. Not ``is_dated``: the program or the
-    whole run shows it, and the moment is that of its beginning.
+    whole run shows it, and the moment is that of its beginning. ``rows`` are the guilty samples,
+    where the trace holds the failing batch.
     """
 
     moment: Moment
@@ -42,6 +44,7 @@ class FirstFault:
     chain: tuple[Link, ...] = ()
     is_certain: bool = True
     is_dated: bool = True
+    rows: GuiltyRows | None = None
 
 
 def locate(

@@ -1,4 +1,4 @@
-"""The samples of the failing batch that turned a tensor non-finite, where it was stored in full."""
+"""What the guilty samples of a failing batch look like: in the tensor at fault and in the data."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,24 +11,12 @@ from deeplocalize.traces.header import Header
 from deeplocalize.traces.interface import TensorEntry, TraceReader
 from deeplocalize.traces.schema import Kind
 
-from .diagnosis import Diagnosis
+from .guilty import kept_samples, n_nonfinite
+from .localization import FirstFault
 from .places import Place, place_of
-from .rules.rule import Symptom
 
-MAX_SAMPLES = 8
 MAX_ELEMENTS = 5
 MAX_VALUES = 8
-
-# Kinds whose first axis is the sample.
-_PER_SAMPLE = (
-    Kind.INPUT,
-    Kind.LABEL,
-    Kind.SAMPLE_WEIGHT,
-    Kind.PREACTIVATION,
-    Kind.OUTPUT,
-    Kind.OUTPUT_GRADIENT,
-    Kind.PREACTIVATION_GRADIENT,
-)
 
 
 @dataclass(frozen=True)
@@ -74,49 +62,25 @@ class GuiltySamples:
     samples: tuple[Sample, ...]
 
 
-def guilty_samples(reader: TraceReader, diagnosis: Diagnosis) -> GuiltySamples | None:
-    """The samples whose rows of the first non-finite tensor are not finite.
-
-    None where the fault is no non-finite value, or no tensor of that iteration was stored in
-    full.
-    """
-    fault = diagnosis.first_fault
-    if fault is None or fault.symptom is not Symptom.NON_FINITE:
+def guilty_samples(reader: TraceReader, fault: FirstFault | None) -> GuiltySamples | None:
+    """The samples at fault, with what they hold; None where none is known."""
+    if fault is None or fault.rows is None:
         return None
-    header = reader.header
-    entries = {
-        entry.series: entry
-        for entry in reader.tensor_entries()
-        if entry.iteration == fault.moment.iteration
-        and header.series[entry.series].kind in _PER_SAMPLE
-    }
-    for series in _candidates(header, entries, fault.place.series):
-        values = reader.read_tensor(entries[series])
-        if not values.ndim or not np.issubdtype(values.dtype, np.inexact):
-            continue
-        counts = (~np.isfinite(values)).reshape(len(values), -1).sum(axis=1)
-        guilty = np.flatnonzero(counts)
-        if not len(guilty):
-            continue
-        data = _data(reader, header, entries, len(values))
-        samples = tuple(
-            Sample(
-                int(i),
-                int(counts[i]),
-                _elements(values[i], [array[i] for array in data.values()]),
-                tuple(_excerpt(name, array[i]) for name, array in data.items()),
-            )
-            for i in guilty[:MAX_SAMPLES]
+    rows = fault.rows
+    entries = kept_samples(reader, fault.moment.iteration)
+    values = reader.read_tensor(entries[rows.place.series])
+    counts = n_nonfinite(values)
+    data = _data(reader, reader.header, entries, len(values))
+    samples = tuple(
+        Sample(
+            i,
+            int(counts[i]),
+            _elements(values[i], [array[i] for array in data.values()]),
+            tuple(_excerpt(name, array[i]) for name, array in data.items()),
         )
-        place = place_of(header, series)
-        return GuiltySamples(fault.moment.iteration, place, len(guilty), len(values), samples)
-    return None
-
-
-def _candidates(header: Header, entries: Mapping[int, TensorEntry], first: int) -> Sequence[int]:
-    """The tensor at fault, then those after it in the order of the step."""
-    ordered = sorted(entries, key=lambda i: header.series[i].position)
-    return [first, *(i for i in ordered if i != first)] if first in entries else ordered
+        for i in rows.rows
+    )
+    return GuiltySamples(fault.moment.iteration, rows.place, rows.n_guilty, rows.n_samples, samples)
 
 
 def _data(

@@ -81,6 +81,8 @@ def _fault_parts(fault: FirstFault) -> Iterable[RenderableType]:
             f"Layers that were not recorded could be meant as well: {_names(fault.alternatives)}."
         )
     yield from _section("What happened", _chain(fault.chain))
+    if fault.rows is not None:
+        yield Padding(_text(f"In this batch, {fault.rows}."), (0, 0, 0, 2))
 
 
 def _section(title: str, content: RenderableType) -> Iterable[RenderableType]:

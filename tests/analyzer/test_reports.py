@@ -126,12 +126,20 @@ def test_markdown_shows_markup_as_it_stands(markup: str) -> None:
     assert html.unescape(escaped(markup)) == markup
 
 
-@pytest.mark.parametrize("form", ["text", "markdown"])
+@pytest.mark.parametrize("form", ["text", "markdown", "html"])
 def test_what_is_worth_knowing_is_told_without_being_asked(form: str) -> None:
     labels = replace(LABELS, class_counts={"0": 590, "1": 25, "2": 25})
-    text = report(FakeRun(400, replace(HEADER, data=(labels,))), form)
+    text = html.unescape(report(FakeRun(400, replace(HEADER, data=(labels,))), form))
     assert "Worth knowing" in text
     assert 'label "y" is class 0 in 92.2% of what was seen' in in_one_line(text)
+
+
+def test_html_escapes_what_is_worth_knowing() -> None:
+    labels = replace(LABELS, name="<b>", class_counts={"0": 590, "1": 25, "2": 25})
+    series = tuple(replace(s, tensor="<b>") if s.tensor == "y" else s for s in HEADER.series)
+    page = report(FakeRun(400, replace(HEADER, data=(labels,), series=series)), "html")
+    notes = page.split("Worth knowing")[1].split("</ul>")[0]
+    assert "<li>label &#34;&lt;b&gt;&#34; is class 0" in notes
 
 
 def test_names_cannot_speak_markdown() -> None:

@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -5,8 +6,10 @@ import pytest
 from numpy.typing import NDArray
 
 from deeplocalize.analyzer.diagnosis import diagnose
+from deeplocalize.analyzer.guilty import MAX_ROWS, GuiltyRows
 from deeplocalize.analyzer.histograms import N_BINS, histograms
-from deeplocalize.analyzer.reports import html
+from deeplocalize.analyzer.places import Place
+from deeplocalize.analyzer.reports import REPORTS, Style, html
 from deeplocalize.analyzer.samples import GuiltySamples, guilty_samples
 from deeplocalize.traces import Histogram as Recorded
 from deeplocalize.traces import Kind, Tensor, Trace, create_writer, open_trace
@@ -14,6 +17,7 @@ from deeplocalize.traces import Kind, Tensor, Trace, create_writer, open_trace
 from .runs import FakeRun
 
 AT = 22
+FIRST = "0, 1, 2, 3, 4, 5, 6, 7"
 
 
 def broken() -> FakeRun:
@@ -40,7 +44,7 @@ def batch() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
 
 
 def found(trace: Trace) -> GuiltySamples | None:
-    return guilty_samples(trace.reader, diagnose(trace.reader))
+    return guilty_samples(trace.reader, diagnose(trace.reader).first_fault)
 
 
 def test_the_guilty_rows_are_named_with_what_went_into_them(tmp_path: Path) -> None:
@@ -62,6 +66,35 @@ def test_without_full_tensors_or_a_fault_nobody_is_blamed(tmp_path: Path) -> Non
         assert found(trace) is None
     with stored(tmp_path / "b.h5", FakeRun(), x=x, h=h) as trace:
         assert found(trace) is None
+
+
+@pytest.mark.parametrize("form", ["text", "markdown", "json"])
+def test_every_report_names_the_guilty_rows(form: str, tmp_path: Path) -> None:
+    x, h = batch()
+    with stored(tmp_path / "run.h5", broken(), x=x, h=h) as trace:
+        diagnosis = diagnose(trace.reader)
+        report = " ".join(REPORTS[form](diagnosis, trace.reader, Style()).split())
+        shown = diagnosis._repr_html_()
+    sentence = 'batch row 1 (of 2) of the output of layer 0 "fc1" (Dense) carries it.'
+    rows = '"first": [ 1 ], "n_guilty": 1, "n_samples": 2'
+    assert (rows if form == "json" else f"In this batch, {sentence}") in report
+    assert sentence.replace('"', "&quot;") in shown
+
+
+@pytest.mark.parametrize(
+    ("guilty", "n_samples", "words"),
+    [
+        ([3], 8, "batch row 3 (of 8) of the input carries it"),
+        ([3, 17], 32, "batch rows 3 and 17 (of 32) of the input carry it"),
+        (range(10), 32, f"batch rows {FIRST} and 2 more (of 32) of the input carry it"),
+        (range(8), 8, "all 8 batch rows of the input carry it"),
+        ([0], 1, "the only batch row of the input carries it"),
+    ],
+)
+def test_guilty_rows_are_told_in_words(guilty: Sequence[int], n_samples: int, words: str) -> None:
+    place = Place(None, Kind.INPUT, "", 0, 0, 0)
+    shown = tuple(guilty)[:MAX_ROWS]
+    assert str(GuiltyRows(place, shown, len(guilty), n_samples)) == words
 
 
 def test_the_html_report_shows_the_guilty_samples(tmp_path: Path) -> None:

@@ -53,6 +53,6 @@ def views_of(reader: TraceReader, diagnosis: Diagnosis) -> Views:
         overview=overview,
         closeup=closeup,
         curves=curves_of(reader, overview),
-        samples=guilty_samples(reader, diagnosis),
+        samples=guilty_samples(reader, fault),
         histograms=histograms(reader, None if fault is None else fault.moment.iteration),
     )
