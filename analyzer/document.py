@@ -179,9 +179,11 @@ def _moment(moment: Moment) -> Document:
 
 
 def _plain(value: Any) -> Any:
-    """Enumerations as their values, tuples as lists, numbers that are not finite as None."""
+    """Plain text and lists, enumerations as their values, numbers that are not finite as None."""
     if isinstance(value, Enum):
         return value.value
+    if isinstance(value, str):
+        return str(value)
     if isinstance(value, Mapping):
         return {str(_plain(key)): _plain(part) for key, part in value.items()}
     if isinstance(value, list | tuple):

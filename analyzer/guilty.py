@@ -40,12 +40,11 @@ class GuiltyRows:
 
     def __str__(self) -> str:
         if self.n_guilty == self.n_samples:
-            who = (
-                "the only batch row" if self.n_samples == 1 else f"all {self.n_samples} batch rows"
-            )
+            n = self.n_samples
+            who = "The only batch row" if n == 1 else f"All {n} batch rows"
         else:
-            who = f"batch {_listed(self.rows, self.n_guilty)} (of {self.n_samples})"
-        return f"{who} of the {self.place} {'carries' if self.n_guilty == 1 else 'carry'} it"
+            who = f"Batch {_listed(self.rows, self.n_guilty)} (of {self.n_samples})"
+        return f"{who} of the {self.place} {'carries' if self.n_guilty == 1 else 'carry'} it."
 
 
 def guilty_rows(reader: TraceReader, iteration: int, series: int) -> GuiltyRows | None:

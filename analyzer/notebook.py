@@ -36,7 +36,7 @@ def diagnosis_html(diagnosis: "Diagnosis") -> str:
             parts.append(f"<p>Most likely: {escape(fault.hint)}.</p>")
         parts.append(f"<ul>{''.join(map(_link, fault.chain))}</ul>")
         if fault.rows is not None:
-            parts.append(f"<p>In this batch, {escape(str(fault.rows))}.</p>")
+            parts.append(f"<p>{escape(str(fault.rows))}</p>")
         parts.append(f"<ol>{''.join(map(_suspect, diagnosis.suspects))}</ol>")
     if diagnosis.verification is not None:
         verified = f"{diagnosis.verification} {diagnosis.verification.conclusion}"

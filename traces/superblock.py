@@ -57,15 +57,17 @@ def read_superblock(path: Path) -> Superblock:
     Raises
     ------
     TraceFormatError
-        It is damaged, or of a version that traces never have.
+        It is damaged, or of a version that other files have and traces never.
     """
     with path.open("rb") as file:
         data = file.read(LENGTH)
     if len(data) < LENGTH or not data.startswith(_SIGNATURE):
         raise TraceFormatError(f"{path}: truncated or damaged: no HDF5 superblock")
     _, version, *sizes, flags, base, extension, end, root, checksum = _LAYOUT.unpack(data)
+    if version in (0, 1):
+        raise TraceFormatError(f"{path}: an HDF5 file, but not a trace of deeplocalize")
     if version not in (2, 3) or lookup3(data[:-4]) != checksum:
-        raise TraceFormatError(f"{path}: not a trace of deeplocalize, or its start is damaged")
+        raise TraceFormatError(f"{path}: truncated or damaged: its superblock is not as written")
     return Superblock(version, (sizes[0], sizes[1]), flags, base, extension, end, root)
 
 

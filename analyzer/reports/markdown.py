@@ -40,7 +40,7 @@ def render(diagnosis: Diagnosis, reader: TraceReader, style: Style = PLAIN) -> s
             sections.append(f"Most likely: {escaped(fault.hint)}.")
         sections.append("#### What happened\n\n" + "\n".join(map(_link, fault.chain)))
         if fault.rows is not None:
-            sections.append(f"In this batch, {escaped(str(fault.rows))}.")
+            sections.append(escaped(str(fault.rows)))
         sections.append("#### Suspects\n\n" + "\n".join(_suspects(diagnosis.suspects)))
     if diagnosis.verification is not None:
         verified = f"{diagnosis.verification} {diagnosis.verification.conclusion}".strip()

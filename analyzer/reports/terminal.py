@@ -82,7 +82,7 @@ def _fault_parts(fault: FirstFault) -> Iterable[RenderableType]:
         )
     yield from _section("What happened", _chain(fault.chain))
     if fault.rows is not None:
-        yield Padding(_text(f"In this batch, {fault.rows}."), (0, 0, 0, 2))
+        yield Padding(_text(str(fault.rows)), (0, 0, 0, 2))
 
 
 def _section(title: str, content: RenderableType) -> Iterable[RenderableType]:

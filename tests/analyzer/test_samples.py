@@ -75,20 +75,20 @@ def test_every_report_names_the_guilty_rows(form: str, tmp_path: Path) -> None:
         diagnosis = diagnose(trace.reader)
         report = " ".join(REPORTS[form](diagnosis, trace.reader, Style()).split())
         shown = diagnosis._repr_html_()
-    sentence = 'batch row 1 (of 2) of the output of layer 0 "fc1" (Dense) carries it.'
+    sentence = 'Batch row 1 (of 2) of the output of layer 0 "fc1" (Dense) carries it.'
     rows = '"first": [ 1 ], "n_guilty": 1, "n_samples": 2'
-    assert (rows if form == "json" else f"In this batch, {sentence}") in report
+    assert (rows if form == "json" else sentence) in report
     assert sentence.replace('"', "&quot;") in shown
 
 
 @pytest.mark.parametrize(
     ("guilty", "n_samples", "words"),
     [
-        ([3], 8, "batch row 3 (of 8) of the input carries it"),
-        ([3, 17], 32, "batch rows 3 and 17 (of 32) of the input carry it"),
-        (range(10), 32, f"batch rows {FIRST} and 2 more (of 32) of the input carry it"),
-        (range(8), 8, "all 8 batch rows of the input carry it"),
-        ([0], 1, "the only batch row of the input carries it"),
+        ([3], 8, "Batch row 3 (of 8) of the input carries it."),
+        ([3, 17], 32, "Batch rows 3 and 17 (of 32) of the input carry it."),
+        (range(10), 32, f"Batch rows {FIRST} and 2 more (of 32) of the input carry it."),
+        (range(8), 8, "All 8 batch rows of the input carry it."),
+        ([0], 1, "The only batch row of the input carries it."),
     ],
 )
 def test_guilty_rows_are_told_in_words(guilty: Sequence[int], n_samples: int, words: str) -> None:

@@ -210,3 +210,12 @@ def unprivileged(directory: Path) -> Iterator[None]:
         os.seteuid(0)
         for parent, mode in modes.items():
             parent.chmod(mode)
+
+
+@pytest.mark.parametrize("libver", ["earliest", "latest"])
+def test_an_hdf5_file_of_something_else_is_told_as_one(tmp_path: Path, libver: str) -> None:
+    path = tmp_path / "model.h5"
+    with h5py.File(path, "w", libver=libver) as file:
+        file["weights"] = [1.0]
+    with pytest.raises(TraceFormatError, match="an HDF5 file, but not a trace of deeplocalize"):
+        open_reader(path)
