@@ -19,7 +19,8 @@ MAX_BYTES = 64 * 2**20
 class Histogram:
     """Counts of a tensor's finite elements in equal bins from ``min`` to ``max`` of an axis.
 
-    Zeros have no place on an axis of logarithms, and are left out there.
+    ``n_zero`` counts zeros that the bins leave out, since an axis of logarithms has no place for
+    them.
     """
 
     iteration: int
@@ -27,6 +28,7 @@ class Histogram:
     max: float
     counts: tuple[int, ...]
     n_nonfinite: int
+    n_zero: int = 0
     axis: str = "value"
 
 
@@ -71,6 +73,7 @@ def _recorded(reader: TraceReader, iteration: int | None) -> dict[int, Histogram
             one.first_exponent - 1.0 + len(one.positive),
             tuple(a + b for a, b in zip(one.negative, one.positive, strict=True)),
             one.n_nan + one.n_posinf + one.n_neginf,
+            one.n_zero,
             "log2 |x|",
         )
         for series, one in nearest.items()

@@ -8,6 +8,7 @@ import pytest
 
 from deeplocalize.analyzer.diagnosis import diagnose
 from deeplocalize.analyzer.reports import html
+from deeplocalize.traces import Histogram, create_writer, open_trace
 from deeplocalize.traces.schema import Kind
 
 from .browser import CHROMIUM, DRIVER, NEEDS, Page, chromium
@@ -151,3 +152,33 @@ def test_a_hostile_name_stays_text_everywhere(page: Page, tmp_path: Path) -> Non
     assert page.messages() == []
     assert HOSTILE in page.run("return document.querySelector('.layer.fault .name').textContent")
     assert HOSTILE in page.run(_ALL_TEXT)
+
+
+def test_a_recorded_histogram_is_drawn_and_says_what_it_leaves_out(
+    page: Page, tmp_path: Path
+) -> None:
+    run = FakeRun()
+    series = run.index(Kind.WEIGHT_GRADIENT, "fc2", "kernel")
+    writer = create_writer(tmp_path / "run.h5")
+    writer.write_header(run.header)
+    writer.append(run.block())
+    writer.append_histograms([Histogram(59, series, -2, (1, 0), (2, 4), n_zero=9, n_nan=3)])
+    writer.close()
+    path = tmp_path / "report.html"
+    with open_trace(tmp_path / "run.h5") as trace:
+        path.write_text(html.render(diagnose(trace.reader), trace.reader), encoding="utf-8")
+    page.resize(1280, 900)
+    page.open(path)
+    page.run(
+        "const select = document.getElementById('series'); select.value = arguments[0];"
+        "select.dispatchEvent(new Event('change'))",
+        str(series),
+    )
+    title = "Elements, iteration 59; without 9 zero, 3 not finite"
+    figure = 'Bokeh.documents[0].get_model_by_name("histogram")'
+    bins = 'Bokeh.documents[0].get_model_by_name("bins").data'
+    assert page.run(f"return {figure}.title.text") == title
+    assert page.run(f"return {figure}.below[0].axis_label") == "log2 |x|"
+    drawn = page.run(f"return [{bins}.left, {bins}.right, {bins}.top]")
+    assert drawn == [[-3, -2], [-2, -1], [3, 4]]
+    assert page.messages() == []

@@ -131,7 +131,8 @@ def test_recorded_histograms_are_shown_where_no_tensor_is_held(tmp_path: Path) -
         assert set(found) == {4, 6}
         one = found[4]
         assert (one.iteration, one.min, one.max, one.counts) == (5, -3.0, -1.0, (3, 5))
-        assert (one.n_nonfinite, one.axis, found[6].axis) == (3, "log2 |x|", "value")
+        assert (one.n_nonfinite, one.n_zero, one.axis) == (3, 9, "log2 |x|")
+        assert (found[6].n_zero, found[6].axis) == (0, "value")
         assert histograms(trace.reader, None)[4].iteration == 9
 
 
