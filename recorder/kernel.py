@@ -79,10 +79,7 @@ class StepKernel:
             self._codes,
             out,
         )
-        others = [_threads().submit(fill_rows, *part, *inputs) for part in self._parts[1:]]
-        fill_rows(*self._parts[0], *inputs)
-        for other in others:
-            other.result()
+        _fill(self._parts, inputs)
         for k in self._wide:
             self._mend_overflow(tensors[k], minus[k], k, out)
 
@@ -117,6 +114,17 @@ class StepKernel:
         row = statistics_row(x if before is None else x - before)
         for column in ("mean", "mean_abs", "rms"):
             values[COLUMNS.index(column)] = row[column]
+
+
+def _fill(parts: Sequence[tuple[int, int]], inputs: tuple[Any, ...]) -> None:
+    try:
+        others = [_threads().submit(fill_rows, *part, *inputs) for part in parts[1:]]
+    except RuntimeError:  # the interpreter is about to exit, and its threads work no more
+        others = []
+        parts = [(0, parts[-1][1])]
+    fill_rows(*parts[0], *inputs)
+    for other in others:
+        other.result()
 
 
 @functools.cache

@@ -30,7 +30,7 @@ from deeplocalize.traces.schema import NONFINITE, STATISTICS
 from . import Recorder
 from .row import Row, block_of
 from .schedule import Schedule
-from .session import Observer
+from .step_recording import Observer
 
 N_CHUNK_ITERATIONS = 20
 """Rules are judged this often; a value that is not finite is looked at in the same iteration."""

@@ -68,8 +68,4 @@ class OpeningBatches:
         self._n_bytes = n_bytes
         self.n_batches += 1
         self.is_over = self.n_batches == self._opening.max_batches
-        arrays = [values.tensors[k] for k in positions]
-        return [
-            Tensor(iteration, series[k], array if values.lasting else array.copy())
-            for k, array in zip(positions, arrays, strict=True)
-        ]
+        return [Tensor(iteration, series[k], values.tensors[k]) for k in positions]

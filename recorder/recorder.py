@@ -34,7 +34,8 @@ from .options import Options
 from .origin import with_origin
 from .ring import DEFAULT_BYTES
 from .schedule import Schedule, due_of, sparse
-from .session import Observer, Session
+from .session import Session
+from .step_recording import Observer
 from .when_gone import call_when_gone
 
 # The end of a fit may be noticed in another thread, while the next one begins in this one. (One

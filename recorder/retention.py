@@ -52,8 +52,7 @@ class Retention:
         due = self.is_due(iteration)
         ring = Ring(sys.maxsize) if due else self._ring
         if ring is not None:
-            lasting = due or values.lasting
-            ring.push(iteration, series, values.tensors, values.minus, lasting)
+            ring.push(iteration, series, values.tensors, values.minus)
             if due:
                 self._recording.append_tensors(ring.drain())
         if self._opening is not None:

@@ -42,20 +42,15 @@ class Ring:
         series: Sequence[int],
         tensors: Sequence[NDArray[Any]],
         minus: Sequence[NDArray[Any] | None],
-        lasting: bool,
     ) -> None:
-        """Hold an iteration's tensors; copies of them, unless they are said to last."""
+        """Hold an iteration's tensors, which must not change any more."""
         # A weight is held once, though it is also what its successor is compared with.
         held = {id(x): x.nbytes for x in (*tensors, *minus) if x is not None}
         n_bytes = sum(held.values())
-        if n_bytes > self._max_bytes:  # before anything is copied
+        if n_bytes > self._max_bytes:
             self._iterations.clear()
             self._n_bytes = 0
             return
-        if not lasting:
-            copies = {id(x): x.copy() for x in (*tensors, *minus) if x is not None}
-            tensors = [copies[id(x)] for x in tensors]
-            minus = [None if x is None else copies[id(x)] for x in minus]
         self._iterations.append(_Iteration(number, series, tensors, minus, n_bytes))
         self._n_bytes += n_bytes
         while self._n_bytes > self._max_bytes:

@@ -70,9 +70,7 @@ class StepCollector:
             else:
                 values = [self._values[i] for i in form.order]
                 nothing = [None] * len(values)
-                self._session.step(
-                    form.plan, StepValues(values, nothing, learning_rate, lasting=True)
-                )
+                self._session.step(form.plan, StepValues(values, nothing, learning_rate))
         self.drop_step()
 
     def _form(self) -> _Form:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class StepValues:
-    """Tensors in the order of the plan they belong to.
+    """Tensors in the order of the plan they belong to, which must not change any more.
 
     Attributes
     ----------
@@ -17,8 +17,6 @@ class StepValues:
         Where it has an array, the series is the difference of the two.
     is_loss_known
         Whether the tensor of kind loss means anything this time.
-    lasting
-        Whether the arrays stay as they are after the call, and need no copy to be kept.
     """
 
     tensors: Sequence[NDArray[Any]]
@@ -26,4 +24,8 @@ class StepValues:
     learning_rate: float = float("nan")
     loss_scale: float = 1.0
     is_loss_known: bool = True
-    lasting: bool = False
+
+    @property
+    def n_bytes(self) -> int:
+        """Size of the tensors."""
+        return sum(x.nbytes for x in self.tensors)

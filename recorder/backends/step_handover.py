@@ -60,7 +60,6 @@ class StepHandover:
             self._number(tensors.learning_rate, float("nan")),
             self._number(tensors.loss_scale, 1.0),
             bool(self._number(tensors.is_loss_known, 1.0)),
-            lasting=True,
         )
         self._session.step(self._plans[form], values)
 

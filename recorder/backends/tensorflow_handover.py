@@ -104,7 +104,6 @@ def _emit_tensors(
             float(arrays[0]),
             float(arrays[1]),
             bool(arrays[2]),
-            lasting=True,
         )
         if n_replicas == 1:
             return np.bool_(session.step(plan, values))

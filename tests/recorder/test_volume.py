@@ -136,10 +136,10 @@ def test_what_the_ring_holds_is_what_the_step_computed(
 def test_the_ring_forgets_the_oldest_beyond_its_size() -> None:
     ring = Ring(max_bytes=1000)
     for i in range(10):
-        ring.push(i, [0], [np.full(50, i, np.float64)], [None], lasting=False)
+        ring.push(i, [0], [np.full(50, i, np.float64)], [None])
     assert [tensor.iteration for tensor in ring.drain()] == [8, 9]
     assert ring.drain() == []
-    ring.push(0, [0], [np.zeros(1000)], [None], lasting=False)
+    ring.push(0, [0], [np.zeros(1000)], [None])
     assert ring.drain() == []
 
 

@@ -1,0 +1,231 @@
+"""From the tensors of one step to a row of the trace, and to what is kept of them in full."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deeplocalize.traces.header import Header
+from deeplocalize.traces.schema import EventName, Kind
+
+from .budget import Budget
+from .exponents import histograms_of
+from .measurement import nonfinite
+from .options import Options
+from .plan import Plan, Plans
+from .recording import Recording
+from .retention import Retention
+from .row import Row
+from .schedule import Schedule, schedule_of
+from .step_values import StepValues
+
+Observer = Callable[[Header, Row], None]
+"""Is shown a row of the trace and the header as it is then; what it raises ends the recording."""
+
+# A training killed in its first epoch is to leave a summary, too.
+_SUMMARY_STEPS = {16**k for k in range(8)}
+_SCALED_KINDS = {Kind.OUTPUT_GRADIENT, Kind.PREACTIVATION_GRADIENT, Kind.WEIGHT_GRADIENT}
+
+
+@dataclass(frozen=True)
+class Moment:
+    """When a step ended: its epoch, its number within, and seconds since the recording began."""
+
+    epoch: int
+    batch: int
+    elapsed_s: float
+
+
+@dataclass(frozen=True)
+class _Step:
+    """An iteration that has been measured and not yet recorded."""
+
+    plan: Plan
+    values: StepValues
+    row: Row
+    breaks: bool
+    began: float
+
+
+class StepRecording:
+    """Measures one step after another and appends it to a recording.
+
+    Parameters
+    ----------
+    recording
+        Where the rows go.
+    plans
+        Of the steps.
+    options
+        What is recorded, beyond the statistics of every step.
+    observer
+        Shown each row as it is recorded.
+
+    Its methods raise what the writer, and what the schedules of the user's own, raised.
+    """
+
+    def __init__(
+        self, recording: Recording, plans: Plans, options: Options, observer: Observer | None
+    ) -> None:
+        self._recording = recording
+        self._plans = plans
+        self._options = options
+        self._observer = observer
+        self._retention = Retention(recording, options)
+        self._budget = Budget(options.budget) if options.budget is not None else None
+        self.has_broken = False
+        """Whether something was not finite."""
+        self.is_full = False
+        """Whether the trace has become as large as it may."""
+        self.summarizes_data = True
+        """Whether the data's summaries go on: further epochs show the same data again."""
+        self._n_measured = 0
+        self._n_scheduled = 0
+        self._schedules: set[Schedule] = set()
+        self._pending: _Step | None = None
+
+    def is_due(self, iteration: int) -> bool:
+        """Whether a coming step is to be recorded in full, or at least one of its series."""
+        series, layer_of = self._recording.header.series, self._recording.header.layer_of
+        if not series or self._retention.is_due(iteration):
+            return True
+        if not self._is_within_budget():
+            return False
+        if len(series) != self._n_scheduled:
+            self._n_scheduled = len(series)
+            self._schedules = {schedule_of(s, layer_of(s), self._options.schedule) for s in series}
+        histograms = self._options.histograms
+        if histograms is not None and histograms(iteration):
+            return True
+        return any(schedule(iteration) for schedule in self._schedules)
+
+    def spend(self, seconds: float) -> None:
+        """Count time against the budget."""
+        if self._budget is not None:
+            self._budget.spend(seconds)
+
+    def record(self, plan: Plan, values: StepValues, moment: Moment) -> bool:
+        """Record an iteration; whether it waits for what a replay of it gives (see `finish`)."""
+        began = time.perf_counter()
+        self.finish()
+        if self._recording.is_full:
+            self._stop()
+            return False
+        self._pending = self._measure(plan, values, moment, began)
+        if self._wants_replay(self._pending):
+            return True
+        self.finish()
+        return False
+
+    def finish(self, replayed: StepValues | None = None) -> None:
+        """Append the iteration that waits, if there is one, with what a replay of it gave."""
+        step, self._pending = self._pending, None
+        if step is None:
+            return
+        iteration = self._recording.n_iterations
+        plan, row, values = step.plan, step.row, step.values
+        series, kinds = plan.series.tolist(), list(plan.kinds)
+        if replayed is not None:
+            assert plan.replay is not None
+            row = _with_replay(row, plan.replay, replayed)
+            series += plan.replay.series.tolist()
+            kinds += plan.replay.kinds
+            values = replace(
+                values,
+                tensors=[*values.tensors, *replayed.tensors],
+                minus=[*values.minus, *replayed.minus],
+            )
+        self._count_elements(iteration, series, values)
+        self._retention.keep(iteration, row.epoch, series, kinds, values)
+        self._recording.append(row)
+        self.has_broken |= step.breaks
+        self._retention.respond(iteration, row.loss, step.breaks)
+        if self._observer is not None:
+            self._observer(self._recording.header, row)
+        self.spend(time.perf_counter() - step.began)
+
+    def _stop(self) -> None:
+        if not self.is_full:
+            self.is_full = True
+            message = f"the trace reached {self._options.max_bytes} bytes: no more is recorded"
+            self._recording.event(EventName.LIMIT, message, {"max_bytes": self._options.max_bytes})
+
+    def _measure(self, plan: Plan, values: StepValues, moment: Moment, began: float) -> _Step:
+        iteration = self._recording.n_iterations
+        measured, rows = plan.measurement.measure(
+            iteration, values, self._is_within_budget(), widens=not self.has_broken
+        )
+        if not values.is_loss_known:
+            is_kept = measured != plan.loss
+            measured, rows = measured[is_kept], rows[is_kept]
+        self._summarize_data(plan, values, measured, rows)
+        loss = float("nan")
+        if plan.loss is not None and values.is_loss_known:
+            loss = float(values.tensors[plan.loss].reshape(-1)[0])
+        n_samples = -1
+        if plan.first_input is not None and values.tensors[plan.first_input].ndim:
+            n_samples = values.tensors[plan.first_input].shape[0]
+        row = Row(
+            plan.series[measured],
+            rows,
+            moment.epoch,
+            moment.batch,
+            n_samples,
+            loss,
+            values.learning_rate,
+            values.loss_scale,
+            moment.elapsed_s,
+        )
+        return _Step(
+            plan, values, row, self._breaks(plan, values, measured[nonfinite(rows)]), began
+        )
+
+    def _summarize_data(
+        self,
+        plan: Plan,
+        values: StepValues,
+        measured: NDArray[np.intp],
+        rows: NDArray[np.int64],
+    ) -> None:
+        if not self.summarizes_data:
+            return
+        at = {k: i for i, k in enumerate(measured.tolist())}
+        for k, summarizer in plan.data:
+            if k in at:
+                summarizer.add(values.tensors[k], rows[at[k]])
+        self._n_measured += 1
+        if self._n_measured in _SUMMARY_STEPS:
+            self._plans.update_data_summary()
+
+    def _is_within_budget(self) -> bool:
+        return self._budget is None or self._budget.allows()
+
+    def _breaks(self, plan: Plan, values: StepValues, broken: NDArray[np.intp]) -> bool:
+        """Whether something is not finite for the first time."""
+        if self.has_broken or not broken.size:
+            return False
+        # Else the loss scale is too large for this step, and will be lowered.
+        return values.loss_scale == 1 or not {plan.kinds[k] for k in broken} <= _SCALED_KINDS
+
+    def _wants_replay(self, step: _Step) -> bool:
+        exact = self._options.exact
+        if exact is None or step.plan.replay is None:
+            return False
+        return step.breaks or (exact(self._recording.n_iterations) and self._is_within_budget())
+
+    def _count_elements(self, iteration: int, series: Sequence[int], values: StepValues) -> None:
+        due = self._options.histograms
+        if due is not None and due(iteration) and self._is_within_budget():
+            counted = histograms_of(iteration, series, values.tensors, values.minus)
+            self._recording.append_histograms(counted)
+
+
+def _with_replay(row: Row, plan: Plan, values: StepValues) -> Row:
+    _, rows = plan.measurement.measure(0, values, allowed=True, widens=False)
+    return replace(
+        row,
+        series=np.concatenate([row.series, plan.series]),
+        statistics=np.concatenate([row.statistics, rows]),
+    )
