@@ -170,7 +170,7 @@ def broken(*args: Any, **kwargs: Any) -> Any:
         ("backends.numpynet.layer_descriptions", broken),
         ("backends.numpynet._Tap._take", broken),
         ("step_collector.StepCollector._form", broken),
-        ("session.Session._record", broken),
+        ("step_recording.StepRecording.record", broken),
         ("recording.block_of", broken),
     ],
 )

@@ -171,7 +171,7 @@ def test_a_process_forked_from_a_recorded_one_can_record(tmp_path: Path) -> None
 def test_a_failing_recorder_does_not_stop_a_training_in_which_warnings_are_errors(
     tmp_path: Path, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr("deeplocalize.recorder.session.Session._record", broken)
+    monkeypatch.setattr("deeplocalize.recorder.step_recording.StepRecording.record", broken)
     model = build()
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)
@@ -279,7 +279,7 @@ PATCHES = "deeplocalize.recorder.backends.tensorflow_patches.StepPatches"
     ("where", "name", "replacement"),
     [
         ("deeplocalize.recorder.recorder", "create_writer", failing_writer),
-        ("deeplocalize.recorder.session.Session", "_record", broken),
+        ("deeplocalize.recorder.step_recording.StepRecording", "record", broken),
         ("deeplocalize.recorder.session.Session", "plan", broken),
         ("deeplocalize.recorder.keras_model", "describe_layers", broken),
         ("deeplocalize.recorder.backends.tensorflow", "attach", broken),

@@ -140,7 +140,7 @@ def broken(*args: Any, **kwargs: Any) -> Any:
 @pytest.mark.parametrize(
     "where",
     [
-        "session.Session._record",
+        "step_recording.StepRecording.record",
         "session.Session.plan",
         "keras_model.describe_layers",
         f"backends.{BACKEND}.attach",
