@@ -197,10 +197,9 @@
     };
     const margin = (edge(n) - edge(0)) * 0.02;
     setRange(model("histogram").x_range, { start: edge(0) - margin, end: edge(n) + margin });
-    const left = [[histogram.n_zero, "zero"], [histogram.n_nonfinite, "not finite"]]
-      .filter(([count]) => count).map(([count, what]) => `${count} ${what}`);
-    const lost = left.length ? `; without ${left.join(", ")}` : "";
-    model("histogram").below[0].axis_label = histogram.axis;
+    const lost = histogram.n_nonfinite ? ` (${histogram.n_nonfinite} not finite)` : "";
+    const zeros = histogram.n_zero ? `; zeros left out: ${histogram.n_zero}` : "";
+    model("histogram").below[0].axis_label = histogram.axis + zeros;
     model("histogram").title.text = `Elements, iteration ${histogram.iteration}${lost}`;
   }
 
