@@ -133,7 +133,7 @@ def measure(path: Path) -> None:
 
 def time_command(path: Path, report: Path) -> None:
     """Run ``deeplocalize-analyze`` in a fresh process and print what all of it took."""
-    command = [sys.executable, "-m", "deeplocalize.analyzer.cli", str(path), "-o", str(report)]
+    command = [sys.executable, "-m", "deeplocalize.analyzer", str(path), "-o", str(report)]
     began = time.perf_counter()
     process = subprocess.Popen(command)
     _, status, usage = os.wait4(process.pid, 0)
