@@ -8,7 +8,7 @@ import functools
 import itertools
 import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -117,11 +117,12 @@ class StepKernel:
 
 
 def _fill(parts: Sequence[tuple[int, int]], inputs: tuple[Any, ...]) -> None:
-    try:
-        others = [_threads().submit(fill_rows, *part, *inputs) for part in parts[1:]]
-    except RuntimeError:  # the interpreter is about to exit, and its threads work no more
-        others = []
-        parts = [(0, parts[-1][1])]
+    others: list[Future[None]] = []
+    for part in parts[1:]:
+        try:
+            others.append(_threads().submit(fill_rows, *part, *inputs))
+        except RuntimeError:  # the interpreter is about to exit, and its threads work no more
+            fill_rows(*part, *inputs)
     fill_rows(*parts[0], *inputs)
     for other in others:
         other.result()

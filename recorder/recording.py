@@ -1,6 +1,6 @@
 """One trace being written: rows in, blocks out, the disk kept away from the training.
 
-Knows nothing of any framework. The training thread fills a block of rows; a background thread
+Knows nothing of any framework. Whoever appends fills a block of rows; a background thread
 turns full blocks (or, after a while, part of one) into columns and hands them to the trace
 writer. At most two blocks wait: when the disk is slower, training waits rather than memory
 growing.
@@ -34,7 +34,7 @@ LONGEST_WAIT_S = 60.0
 
 @dataclass
 class _Batch:
-    """What the training thread hands to the writer thread."""
+    """What is handed to the writer thread."""
 
     rows: list[Row] = field(default_factory=list)
     first_iteration: int = 0
@@ -201,7 +201,7 @@ class Recording:
                 break
         try:
             self._writer.close()
-        except Exception as error:  # handed to the training thread, which decides
+        except Exception as error:  # handed to whoever appends, who decides
             self._failure = self._failure or error
 
     def _patience_s(self) -> float:
@@ -236,7 +236,7 @@ class Recording:
                 self._writer.append_events(batch.events)
             self._writer.flush()
             self.is_full = self._max_bytes is not None and self._writer.n_bytes >= self._max_bytes
-        except Exception as error:  # handed to the training thread, which decides
+        except Exception as error:  # handed to whoever appends, who decides
             self._failure = error
 
     def _append(self, rows: Sequence[Row], first_iteration: int) -> None:

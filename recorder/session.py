@@ -32,7 +32,7 @@ from .step_values import StepValues
 class Session:
     """One training run being recorded.
 
-    Steps are measured in the background, except where somebody waits for what a step shows: a
+    Large steps are measured in the background, except where somebody waits for what a step shows: a
     replay, an observer, a trigger. A budget counts what the training waits for.
 
     Parameters
@@ -85,6 +85,7 @@ class Session:
 
         For backends to which looking into a step costs much. The first step always is.
         """
+        self._background.wait()
         if not self._takes_steps:
             return False
         try:
@@ -96,6 +97,7 @@ class Session:
     @property
     def watches(self) -> bool:
         """Whether a step that is not due is wanted all the same if something in it breaks."""
+        self._background.wait()
         return self._takes_steps and not self._steps.has_broken
 
     def spend(self, seconds: float) -> None:
@@ -126,6 +128,7 @@ class Session:
 
     def failed(self, error: Exception) -> None:
         """Stop recording, warn once, let the training go on."""
+        self._background.wait()  # the row under way is to be in the trace
         with self._lock:
             if not self.is_open:
                 return

@@ -27,5 +27,6 @@ class StepValues:
 
     @property
     def n_bytes(self) -> int:
-        """Size of the tensors."""
-        return sum(x.nbytes for x in self.tensors)
+        """Size of the tensors; a weight counts once, though its successor is compared with it."""
+        held = {id(x): x.nbytes for x in (*self.tensors, *self.minus) if x is not None}
+        return sum(held.values())

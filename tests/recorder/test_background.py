@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from deeplocalize.recorder.background import Background
+from deeplocalize.recorder.options import Options
 from deeplocalize.recorder.plan import Plan
 from deeplocalize.recorder.session import Session
 from deeplocalize.recorder.step_values import StepValues
@@ -58,12 +59,25 @@ def test_a_task_that_waits_for_all_tasks_does_not_wait_for_itself() -> None:
     assert done == [None]
 
 
-def test_after_the_end_nothing_waits() -> None:
+def test_after_the_end_tasks_run_at_once() -> None:
     background = Background()
     background.run(lambda: None, LARGE)
     background.close()
     background.close()
-    background.wait()
+    done: list[int] = []
+    background.run(lambda: done.append(1), SMALL)
+    assert done == [1]
+
+
+def test_what_a_task_raises_is_raised_where_it_is_waited_for_and_later_tasks_run() -> None:
+    background = Background()
+    background.run(lambda: sys.exit("as a schedule of the user's may"), LARGE)
+    with pytest.raises(SystemExit):
+        background.wait()
+    done: list[int] = []
+    background.run(lambda: done.append(1), LARGE)
+    background.close()
+    assert done == [1]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
@@ -75,8 +89,10 @@ background, ends = Background(), threading.Event()
 background.run(ends.wait, 4 << 20)
 child = os.fork()
 if not child:
+    done = []
+    background.run(lambda: done.append(0), 4 << 20)
     background.close()
-    os._exit(7)
+    os._exit(7 if done else 8)
 assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
 ends.set()
 background.close()
@@ -110,6 +126,42 @@ def test_a_failure_in_the_background_ends_the_recording_with_one_warning(tmp_pat
     with open_trace(tmp_path / "run.h5") as trace:
         assert trace.n_iterations == 1
         assert trace.ended == {"status": "failed"}
+
+
+def test_a_failure_elsewhere_loses_no_step_under_way(tmp_path: Path) -> None:
+    goes_on = threading.Event()
+    schedule = lambda iteration: iteration < 1 or goes_on.wait(timeout=60)  # noqa: E731
+    session = Session(create_writer(tmp_path / "run.h5"), Header(), Options(schedule=schedule))
+    plan = large_step(session)
+    session.step(plan, large_values(1))
+    session.step(plan, large_values(2))
+    failing = threading.Thread(target=session.failed, args=[RuntimeError("a defect")])
+    with pytest.warns(RuntimeWarning, match="a defect"):
+        failing.start()
+        goes_on.set()
+        failing.join(timeout=60)
+    with open_trace(tmp_path / "run.h5") as trace:
+        assert trace.n_iterations == 2
+
+
+def test_somebody_who_waits_for_a_step_gets_it_at_once(tmp_path: Path) -> None:
+    threads: list[threading.Thread] = []
+
+    def trigger(iteration: int, loss: float) -> bool:
+        threads.append(threading.current_thread())
+        return False
+
+    session = Session(create_writer(tmp_path / "run.h5"), Header(), Options(trigger=trigger))
+    plan = large_step(session)
+    session.step(plan, large_values(1))
+    assert threads == [threading.current_thread()]
+    session.close(RunStatus.COMPLETED)
+
+
+def test_the_size_of_a_step_counts_every_array_once() -> None:
+    before, after = np.zeros(10), np.ones(10)
+    assert StepValues([before, after], [None, before]).n_bytes == 160
+    assert StepValues([after], [before]).n_bytes == 160
 
 
 def test_the_last_large_step_is_kept_when_the_process_ends_within_the_training(
