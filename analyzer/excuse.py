@@ -4,16 +4,13 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from .findings import Finding
-from .outcome import Outcome
+from .outcome import FINE_SKILL, Outcome
 from .rules.rule import Severity
 from .rules.stillness import UNCHANGED_WEIGHT
 
-# Skill above which layers that do not learn did no harm: they are left over, or fixed on purpose.
-FINE_SKILL = 0.8
-
 
 def excused(findings: Iterable[Finding], outcome: Outcome) -> tuple[Finding, ...]:
-    """The findings, of which those are notices that did no harm in a run of this outcome.
+    """The findings, with those made notices that did no harm in a run of this outcome.
 
     Layers that nothing takes (heads of a pretrained model), or whose output is detached on purpose
     (random features), are given no gradient and never move, and the model learns all the same.

@@ -24,19 +24,23 @@ LITTLE_SKILL = 0.2
 # Below this share, a run came to little; data that hold no more and faults look alike here.
 POOR_SKILL = 0.5
 
+# From this share on, weaknesses did no harm: they are made up for, left over, or there on purpose.
+FINE_SKILL = 0.8
+
 # Beyond this multiple of the loss at the start, and of the trivial one, a run has diverged.
 DIVERGED = 10.0
 
 # Share of its whole fall that a loss must fall in its last quarter to be still falling.
 STILL_FALLING = 0.1
 
-# Below this share, a short run that still improves had come to little when it ended.
+# Below this share, a short run that still improves had come to little when it ended:
+# chosen, between LITTLE_SKILL and POOR_SKILL.
 LOW_SKILL = 0.3
 
-# Iterations up to which nothing is said about how a run went.
+# Iterations up to which nothing is said about how a run went; for fewer there is no verdict.
 TOO_SHORT = 20
 
-# Iterations up to which a run is a short one.
+# Iterations up to which a run is a short one: chosen, three times LONG_ENOUGH.
 SHORT = 300
 
 # Iterations from which a run that has learned nothing counts as stuck rather than as short.

@@ -57,6 +57,10 @@ class Clue(str):
         self.fact = fact
         return self
 
+    def __getnewargs__(self) -> tuple[str, Hashable]:  # type: ignore[override]
+        """What copies and pickles are made of."""
+        return str(self), self.fact
+
 
 def clue(finding: Finding, sentence: str = "") -> Clue:
     """What a finding says, in numbers unless in other words."""

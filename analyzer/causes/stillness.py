@@ -13,6 +13,9 @@ from .cause import Case, Cause, Suspect, Target, clue
 
 _SQUASHING = frozenset({"sigmoid", "tanh", "hard_sigmoid", "softmax"})
 
+# That a Lambda stops gradients, by its class and its place alone: likely, and no more.
+_CUT_OFF = 0.6
+
 
 def suspects(case: Case) -> Iterable[Suspect]:
     """One group of suspects for the earliest finding of each symptom."""
@@ -120,7 +123,11 @@ def _unchanged(case: Case, finding: Finding) -> Iterable[Suspect]:
 
 
 def _cut_off(case: Case, finding: Finding) -> Iterable[Suspect]:
-    """The layer without weights that stands between layers that do not learn and one that does."""
+    """The `Lambda` that takes what the last layer that does not learn returns.
+
+    What it computes is not known, nor whether anything behind it learns: hence no more than
+    `_CUT_OFF`.
+    """
     header = case.header
     still = {f.place.layer for f in case.showing(Symptom.UNCHANGED_WEIGHT, Symptom.STAYS_ZERO)}
     last = max(
@@ -135,7 +142,7 @@ def _cut_off(case: Case, finding: Finding) -> Iterable[Suspect]:
         cause=Cause.EXTRA_LAYER,
         target=Target.LAYER,
         layer=layer_ref(header.layers[behind[0]]),
-        confidence=0.75,
+        confidence=_CUT_OFF,
         symptoms=(finding.symptom,),
         evidence=(
             clue(finding),

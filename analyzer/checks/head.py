@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from deeplocalize.traces.schema import Kind
 
-from ..outcome import POOR_SKILL
+from ..outcome import FINE_SKILL, POOR_SKILL
 from ..program import n_columns
 from ..rules.rule import Severity, Symptom
 from .check import Check, Facts, Sighting
@@ -23,11 +23,9 @@ RANGES: dict[str, tuple[float, float]] = {
 }
 """Values that an activation can return."""
 
-FINE_SKILL = 0.8
-"""Skill above which rows that are no distributions did no harm."""
-
 EXACT = 1e-3
-"""Distance from 1 of sums that are 1 by mathematics, in reduced precision."""
+"""Distance from 1 of sums that are 1 by mathematics, in reduced precision: float16 has a spacing
+of 9.8e-4 there."""
 
 PROBABILITIES = frozenset({"sigmoid", "hard_sigmoid", "softmax"})
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from deeplocalize.traces.schema import Kind
 
 from ..graph import feeding, is_known, series_of, unknown_sources
+from ..outcome import FINE_SKILL
 from ..program import KERNEL_CLASSES
 from ..rules.rule import Severity, Symptom
 from .check import Check, Facts, Sighting
@@ -15,9 +16,6 @@ MAX_OFFSET = 8.0
 
 # Beyond this, a loss that began far too high is its doing, even if the run recovered.
 MAX_SIZE = 50.0
-
-# Skill above which even such inputs did no harm.
-FINE_SKILL = 0.8
 
 # Thresholds beyond which features in different units are a mistake in any run of less skill.
 FAR_THRESHOLDS = 10.0

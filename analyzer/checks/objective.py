@@ -13,13 +13,16 @@ NOT_NEGATIVE = frozenset({"hinge", "squared_hinge", "categorical_hinge"})
 """Losses that are 0 at best, besides distances and cross-entropies."""
 
 MIN_GROWTH = 10.0
-"""Factor by which some output grows where a loss has no lower limit to approach."""
+"""Factor by which some output grows where a loss has no lower limit to approach: chosen, an order
+of magnitude."""
 
 MAX_BASE_RATE = 0.8
-"""Share of one class above which accuracies say little about what was learned."""
+"""Share of one class above which accuracies say little about what was learned: chosen, so that
+there is a fifth to be gained."""
 
 MAX_GAIN = 0.02
-"""Accuracy above the most frequent class's share up to which nothing was learned."""
+"""Accuracy above the most frequent class's share up to which nothing was learned: chosen, a tenth
+of what `MAX_BASE_RATE` leaves to be gained at least."""
 
 
 def _negative(facts: Facts, threshold: float) -> Iterator[Sighting]:

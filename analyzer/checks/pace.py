@@ -17,11 +17,14 @@ from .check import Check, Facts, Sighting
 # Share of their own size by which weights must be able to move, or nothing is learned.
 MIN_JOURNEY = 0.1
 
+# Fall of the loss, in its standard errors, beyond which something unseen is trained.
+MAX_FALL_IN_ERRORS = 2.0
+
 # Beyond this multiple of what is usual, a learning rate is a mistake in any run of little skill.
 FAR_TOO_FAST = 10.0
 
 # Fewer epochs are a trial, or a single pass over data that never end.
-MIN_EPOCHS = 3
+TRIAL_EPOCHS = 3
 
 
 def _kernels(facts: Facts) -> list[Kernel]:
@@ -49,13 +52,14 @@ def _usual(kernel: Kernel) -> float:
 
 def _nothing_trained(facts: Facts, threshold: float) -> Iterator[Sighting]:
     header, outcome = facts.program.header, facts.outcome
-    frozen = [i for i in weighted_leaves(header) if not header.layers[i].trainable]
+    weighted = weighted_leaves(header)
+    frozen = [i for i in weighted if not header.layers[i].trainable]
     is_any_updated = any(series.kind is Kind.WEIGHT_UPDATE for series in header.series)
-    if not frozen or len(frozen) < len(weighted_leaves(header)) or is_any_updated:
+    if len(frozen) < max(threshold, len(weighted)) or is_any_updated:
         return
     fall = outcome.first_loss.mean - outcome.last_loss.mean
     error = math.hypot(outcome.first_loss.standard_error, outcome.last_loss.standard_error)
-    if fall <= threshold * error:
+    if fall <= MAX_FALL_IN_ERRORS * error:
         yield Sighting(
             Kind.WEIGHT, frozen[0], Severity.SEVERE, 0.95, float(len(frozen)),
             "is frozen, as are those of all layers: no step changes anything",
@@ -113,7 +117,7 @@ def _few(facts: Facts, threshold: float) -> Iterator[Sighting]:
     ratios = [ratio for ratio in ratios if math.isfinite(ratio)]
     ratio = float(np.median(ratios)) if ratios else 0.0
     if 1e-4 <= ratio <= 0.2:
-        is_trial = outcome.n_iterations < LONG_ENOUGH or len(facts.epochs.logs) < MIN_EPOCHS
+        is_trial = outcome.n_iterations < LONG_ENOUGH or len(facts.epochs.logs) < TRIAL_EPOCHS
         way = max(outcome.best_skill or 0.0, 0.0)
         yield Sighting(
             Kind.LOSS, None,
@@ -128,11 +132,12 @@ def _few(facts: Facts, threshold: float) -> Iterator[Sighting]:
 CHECKS = (
     Check(
         name="nothing is trained", symptom=Symptom.NOTHING_TRAINED, condition=_nothing_trained,
-        threshold=2.0, quantity="layers whose weights are frozen",
+        threshold=1, quantity="layers whose weights are frozen",
         statement="The weights of every layer are frozen, and the loss stays where it was.",
         reason="An optimizer without trainable weights has nothing to change.",
-        source="exact: no layer with weights is trainable, and no update was recorded; the loss "
-        "fell by two standard errors at most, or something unseen is trained",
+        source="exact: no layer with weights is trainable, and no update was recorded; "
+        f"had the loss fallen by more than {MAX_FALL_IN_ERRORS:g} standard errors, something "
+        "unseen would be trained",
         false_alarms="`fit` used to measure a loss",
     ),
     Check(
@@ -163,7 +168,7 @@ CHECKS = (
         reason="It might have gone on: nothing else needs to be wrong.",
         source=f"up to {SHORT} iterations where the loss still falls by a tenth of its whole fall "
         "in the last quarter; below three tenths of the way; a notice, and no verdict, in trials: "
-        f"less than {LONG_ENOUGH} iterations or {MIN_EPOCHS} epochs",
+        f"less than {LONG_ENOUGH} iterations or {TRIAL_EPOCHS} epochs",
         false_alarms="hard problems in short runs",
     ),
 )  # fmt: skip

@@ -122,7 +122,8 @@ CHECKS = (
         statement="The momentum of a BatchNormalization is so long that its moving statistics hold "
         "their initial values.",
         reason="Training normalises by the batch; predictions use the moving statistics.",
-        source="exact: momentum ** iterations; a notice unless the momentum is 1",
+        source=f"exact: momentum ** iterations, where the momentum is above {LONGEST_USUAL:g}, "
+        "Keras's default; a notice unless it is 1",
         false_alarms="a model that goes on to be trained: as a notice it is none",
     ),
     Check(

@@ -99,8 +99,9 @@ CHECKS = (
         reason="Losses and gradients of such outputs are of no use, and the first step throws all "
         "weights away, however small the learning rate.",
         source="usual initial weights keep the variance (Glorot and Bengio 2010); recurrences "
-        "multiply by their kernel in every step (Pascanu et al. 2013); four orders of magnitude; "
-        "a notice where the run went well",
+        "multiply by their kernel in every step (Pascanu et al. 2013); the square of such an "
+        "output is 1e8 or more, where float32 no longer tells one unit from the next (2**24); a "
+        "notice unless the run failed, was hurt or came less than half of the way",
         false_alarms="a layer that is to change units, in a run that fails for another reason",
     ),
     Check(

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from deeplocalize.traces.schema import Kind
 
 from ..graph import fed_by, has_weights, is_followed
-from ..outcome import POOR_SKILL
+from ..outcome import FINE_SKILL, POOR_SKILL
 from ..program import KERNEL_CLASSES, NOISE_CLASSES, RECURRENT_CLASSES
 from ..rules.rule import Severity, Symptom
 from .check import Check, Facts, Sighting
@@ -14,9 +14,6 @@ SQUASHING = frozenset({"sigmoid", "tanh", "hard_sigmoid", "softsign", "hard_tanh
 
 WEIGHING_CLASSES = frozenset({"Multiply", "Dot", "Attention"})
 """Layers that multiply one input by another: a softmax before them shares out attention."""
-
-FINE_SKILL = 0.8
-"""Skill above which a weakness of the layers did no harm."""
 
 
 def _no_nonlinearity(facts: Facts, threshold: float) -> Iterator[Sighting]:

@@ -13,9 +13,10 @@ from .check import Check, Facts, Sighting
 # Distinct values above which integers are quantities rather than classes.
 MAX_CLASSES = 200
 
-MEDIAN_LOSSES = frozenset(
-    {"mean_absolute_error", "mean_absolute_percentage_error", "mean_squared_logarithmic_error"}
-)
+MEDIAN_LOSSES = frozenset({"mean_absolute_error", "mean_absolute_percentage_error"})
+"""Distances that are least at a median."""
+
+NOT_FOR_CLASSES = MEDIAN_LOSSES | {"mean_squared_logarithmic_error"}
 """Distances that nobody takes for classes on purpose."""
 
 
@@ -115,6 +116,7 @@ def _loss_does_not_fit(facts: Facts, threshold: float) -> Iterator[Sighting]:
         weight, severity = (0.6 if is_bounded else 0.9), facts.harm
         if loss.name in MEDIAN_LOSSES:
             reason += "; and a class of less than half is least missed by never answering it"
+        if loss.name in NOT_FOR_CLASSES:
             severity = facts.harm_below(POOR_SKILL)
     if reason:
         yield Sighting(Kind.LOSS, None, severity, weight, high, f"({loss.name}) {reason}")

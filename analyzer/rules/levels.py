@@ -19,7 +19,8 @@ from .pointwise import Pointwise, Values, pointwise
 # Quantiles that stand for a distribution of which only moments are known.
 N_QUANTILES = 101
 
-# Share of chance in counts above which too little is left to be learned to tell it from chance.
+# Share of chance in counts above which too little is left to be learned to tell it from chance:
+# chosen, so that a tenth of the variance is left.
 MAX_NOISE = 0.9
 
 # Share of the trivial level below which perfection is 0 but for rounding.

@@ -325,14 +325,24 @@ def test_values_that_explode_before_the_first_step_are_not_the_steps_fault() -> 
     assert seen(diagnose(later.reader()), Symptom.EXPLODING_VALUES) is None
 
 
-@pytest.mark.parametrize(("loss", "severity"), [("mae", Severity.SEVERE), ("mse", Severity.NOTICE)])
-def test_a_median_of_classes_is_a_fault_in_a_run_of_little_skill(
-    loss: str, severity: Severity
+@pytest.mark.parametrize(
+    ("loss", "severity", "is_median"),
+    [
+        ("mae", Severity.SEVERE, True),
+        ("msle", Severity.SEVERE, False),
+        ("mse", Severity.NOTICE, False),
+    ],
+)
+def test_an_unusual_distance_to_classes_is_a_fault_in_a_run_of_little_skill(
+    loss: str, severity: Severity, is_median: bool
 ) -> None:
     run = FakeRun(N, network("relu", loss=loss))
     run.iterations["loss"] = np.linspace(0.4, 0.2, N)
     run.put(slice(None), Kind.METRIC, tensor="accuracy", mean=0.6)
-    assert seen(diagnose(run.reader()), Symptom.LOSS_DOES_NOT_FIT) is severity
+    found = diagnose(run.reader()).findings
+    (misfit,) = (one for one in found if one.symptom is Symptom.LOSS_DOES_NOT_FIT)
+    assert misfit.severity is severity
+    assert ("never answering it" in misfit.statement) is is_median
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,6 @@
+import copy
 import json
+import pickle
 from collections.abc import Iterator
 from typing import Any
 
@@ -6,6 +8,7 @@ import numpy as np
 import pytest
 
 from deeplocalize.analyzer.causes import Cause, Target
+from deeplocalize.analyzer.causes.cause import fact_of
 from deeplocalize.analyzer.diagnosis import Verdict, diagnose
 from deeplocalize.analyzer.run import Ending
 from deeplocalize.traces.interface import Event
@@ -56,6 +59,17 @@ def test_a_faulty_run_keeps_the_contract(name: str) -> None:
         assert suspect["target"] in set(Target)
     types = {type(value) for value in plain_values(diagnosis.to_dict())}
     assert types <= {dict, list, str, int, float, bool, type(None)}
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_a_diagnosis_survives_copies_and_pickles(name: str) -> None:
+    diagnosis = diagnose(SCENARIOS[name].make().reader(), "run.h5")
+    copies = [copy.copy(diagnosis), copy.deepcopy(diagnosis), pickle.loads(pickle.dumps(diagnosis))]
+    for one in copies:
+        assert one == diagnosis
+        assert one.to_json() == diagnosis.to_json()
+        for before, after in zip(diagnosis.suspects, one.suspects, strict=True):
+            assert [fact_of(s) for s in after.evidence] == [fact_of(s) for s in before.evidence]
 
 
 def test_numbers_that_are_not_finite_become_null() -> None:
