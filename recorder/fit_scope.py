@@ -8,6 +8,7 @@ holds, with it. Both are reached through the frame of the running ``fit``.
 import contextlib
 import functools
 import sys
+import weakref
 from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
@@ -29,12 +30,15 @@ _HOOKS = (
 def watch_fit(
     model: Any,
     on_exception: Callable[[BaseException], None],
+    detach: Callable[[], None],
     on_gone: Callable[[], None],
 ) -> None:
     """Call back when the running ``fit`` of a model is left by an exception, or is gone.
 
-    To be called from within ``fit`` (from a callback's hook). ``on_gone`` is called after
-    every end, also a normal one, and in another thread. Neither callback may raise.
+    To be called from within ``fit`` (from a callback's hook). The last two are called after every
+    end, also a normal one: ``detach`` at once, wherever that is noticed, so it must wait for
+    nothing; ``on_gone`` in another thread, in which a next ``fit`` may have begun meanwhile. None
+    of them may raise.
     """
     frame = _fit_frame(model)
     if frame is None:
@@ -48,6 +52,7 @@ def watch_fit(
         _watch_callbacks(callbacks, on_exception)
         with contextlib.suppress(TypeError):  # a plain list cannot be referred to weakly
             call_when_gone(callbacks, on_gone)
+            weakref.finalize(callbacks, detach).atexit = False
 
 
 def _watch_iterator(iterator: Any, on_exception: Callable[[BaseException], None]) -> None:

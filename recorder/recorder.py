@@ -211,14 +211,17 @@ class TrainingRecorder:
         except BaseException as error:
             self.on_train_exception(error)
             raise
-        self._leave(RunStatus.COMPLETED)
+        else:
+            self._leave(RunStatus.COMPLETED)
+        finally:
+            self._loop = None  # what comes next may be a fit
 
     @contextlib.contextmanager
     def recording_steps(self, model: Any) -> Iterator[None]:
         """Record some steps of a loop, of which there may be more: the trace stays open.
 
-        It ends with `on_train_end` or `on_train_exception`, or when the recorder is gone; it keeps
-        its model from being collected no longer than the model itself refers to the recorder.
+        It ends with `on_train_end` or `on_train_exception`, or when the recorder is gone. The
+        recorder refers to its model; where nothing but the model refers to it, they go together.
         """
         if self._loop is None:
             self.set_model(model)
@@ -262,6 +265,8 @@ class TrainingRecorder:
                 if self._session is not session:
                     return
                 if error is None:
+                    # Its model was left as it was at once; by now another fit may observe it.
+                    self._detach = _nothing
                     self._leave(RunStatus.EXCEPTION, "fit was left by an exception")
                 else:
                     self.on_train_exception(error)

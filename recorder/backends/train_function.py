@@ -36,7 +36,7 @@ def take_over(model: Any, tapped: TrainFunction, session: Session, on_left: OnLe
         if model.train_function is train_function:
             model.train_function = original
 
-    watch_fit(model, on_left, lambda: on_left(None))
+    watch_fit(model, on_left, detach, lambda: on_left(None))
     model.train_function = train_function
     return detach
 

@@ -1,6 +1,7 @@
 """However a fit ends, the model is as it was, the trace says how, and nothing of ours is raised."""
 
 import contextlib
+import gc
 import subprocess
 import sys
 import textwrap
@@ -15,7 +16,7 @@ import pytest
 import tensorflow as tf
 from keras.src.layers.layer import Layer
 
-from deeplocalize.recorder import Recorder
+from deeplocalize.recorder import Recorder, when_gone
 from deeplocalize.traces import (
     Block,
     TraceExistsError,
@@ -234,6 +235,42 @@ def test_a_fit_after_an_interrupted_one_is_not_recorded_into_its_trace(tmp_path:
     fit(model)
     with open_trace(tmp_path / "a.h5") as trace:
         assert trace.n_iterations == 4
+
+
+def test_a_model_is_as_it_was_before_the_trace_of_a_fit_that_never_began_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = build()
+    fit(model)
+    original = model.train_function
+
+    def refuse(*_: Any) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("deeplocalize.recorder.when_gone._thread.start_new_thread", refuse)
+        with contextlib.suppress(KeyError):
+            fit(model, Recorder(tmp_path / "run.h5"), Raise(KeyError, "on_train_begin", at=0))
+        gc.collect()
+    assert model.train_function is original
+    second = Recorder(tmp_path / "second.h5")
+    observing: list[Any] = []
+
+    class CloseTheFirst(keras.callbacks.Callback):
+        """Does what was put off, while another recorder observes the model."""
+
+        def on_train_begin(self, logs: Any = None) -> None:
+            observing.append(model.train_function)
+            when_gone.wait()
+            observing.append(model.train_function)
+
+    fit(model, second, CloseTheFirst())
+    assert observing[0] is observing[1] is not original
+    assert_untouched(model)
+    for name, status in (("run.h5", "exception"), ("second.h5", "completed")):
+        with open_trace(tmp_path / name) as trace:
+            assert trace.ended is not None
+            assert trace.ended["status"] == status
 
 
 def test_epochs_and_validation_metrics_are_noted(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Loops of the user's own that train by ``train_on_batch``."""
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 
-from deeplocalize.recorder import Recorder
+from deeplocalize.recorder import Recorder, when_gone
 from deeplocalize.recorder.numpynet import Sequential
 from deeplocalize.traces import Kind, open_trace
 
@@ -202,14 +203,15 @@ def test_two_models_that_take_turns_are_recorded_by_a_recorder_each(tmp_path: Pa
         assert len(trained[one]) == 2
 
 
+def build_network() -> Any:
+    from deeplocalize.recorder.numpynet.layers import Dense
+
+    network = Sequential([Dense(3, activation="softmax", input_shape=(FEATURES,))], seed=1)
+    network.compile("sgd", "sparse_categorical_crossentropy")
+    return network
+
+
 def test_a_numpy_network_can_be_recorded_in_a_loop(tmp_path: Path) -> None:
-    def build_network() -> Any:
-        from deeplocalize.recorder.numpynet.layers import Dense
-
-        network = Sequential([Dense(3, activation="softmax", input_shape=(FEATURES,))], seed=1)
-        network.compile("sgd", "sparse_categorical_crossentropy")
-        return network
-
     plain, network = build_network(), build_network()
     for x, y in batches():
         plain.train_on_batch(x, y)
@@ -220,3 +222,18 @@ def test_a_numpy_network_can_be_recorded_in_a_loop(tmp_path: Path) -> None:
         np.testing.assert_array_equal(one, two)
     with open_trace(tmp_path / "run.h5") as trace:
         assert trace.n_iterations == N_BATCHES
+
+
+def test_a_fit_that_follows_a_loop_and_is_given_up_has_not_completed(tmp_path: Path) -> None:
+    network, recorder = build_network(), Recorder(tmp_path / "run.h5")
+    with recorder.recording(network):
+        network.train_on_batch(*next(batches()))
+    recorder.set_model(network)
+    recorder.on_train_begin()
+    recorder.on_epoch_begin(0)
+    network.train_on_batch(*next(batches()))
+    del recorder
+    gc.collect()
+    when_gone.wait()
+    with open_trace(tmp_path / "run-2.h5") as trace:
+        assert trace.ended == {"status": "exception"}

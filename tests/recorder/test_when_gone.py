@@ -1,6 +1,9 @@
 """What is done once an object is gone waits for nobody who is interrupted by it."""
 
 import gc
+import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -89,13 +92,50 @@ def test_what_was_called_off_is_not_called() -> None:
     assert not called.is_set()
 
 
-def test_a_process_that_ends_waits_for_nothing_that_could_not_begin(
+def test_what_finds_no_thread_is_called_at_the_end_of_the_process(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    called: list[int] = []
+
     def refuse(*_: Any) -> None:
-        raise RuntimeError("can't create new thread at interpreter shutdown")
+        raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr("deeplocalize.recorder.when_gone._thread.start_new_thread", refuse)
-    call_when_gone(Thing(), lambda: None)
+    call_when_gone(Thing(), lambda: called.append(1))
     gc.collect()
+    assert not called
     when_gone.wait()
+    when_gone.wait()
+    assert called == [1]
+
+
+FORK = """
+import os, signal, sys, threading
+from deeplocalize.recorder.when_gone import call_when_gone
+
+class Thing:
+    pass
+
+began, may_end = threading.Event(), threading.Event()
+
+def callback():
+    began.set()
+    may_end.wait()
+
+thing = Thing()
+call_when_gone(thing, callback)
+del thing
+began.wait()
+child = os.fork()
+if not child:
+    signal.alarm(60)  # ends it, should it wait for its parent's callback
+    sys.exit(0)
+_, status = os.waitpid(child, 0)
+may_end.set()
+sys.exit(status != 0)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes cannot be forked here")
+def test_a_forked_process_does_not_wait_for_what_its_parent_began() -> None:
+    assert subprocess.run([sys.executable, "-c", FORK], check=False).returncode == 0
