@@ -5,13 +5,10 @@ the business of a backend (``backends/``), and being a callback of some framewor
 ``keras_callback.py`` and ``numpynet_callback.py``.
 """
 
-import atexit
 import contextlib
 import functools
-import sys
 import threading
 import warnings
-import weakref
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -36,7 +33,7 @@ from .ring import DEFAULT_BYTES
 from .schedule import Schedule, due_of, sparse
 from .session import Session
 from .step_recording import Observer
-from .when_gone import call_when_gone
+from .unended import end_at_the_latest
 
 # The end of a fit may be noticed in another thread, while the next one begins in this one. (One
 # lock for all: a recorder that has one of its own could not be copied.)
@@ -258,7 +255,10 @@ class TrainingRecorder:
             self._next_writer(), header, self._options, self.observer()
         )
         self._has_begun = False
-        self._end_without_end(session)
+        # When the recorder is gone, its model is, too; the end of a fit is noticed in other ways.
+        gone = RunStatus.EXCEPTION if self._loop is None else RunStatus.COMPLETED
+        close = functools.partial(session.close, gone)
+        self._call_off = end_at_the_latest(self, self._leave, close)
 
         def on_left(error: BaseException | None) -> None:
             with _leaving:
@@ -273,20 +273,6 @@ class TrainingRecorder:
 
         self._on_left = on_left
         self._attach()
-
-    def _end_without_end(self, session: Session) -> None:
-        """Close the trace at the latest when the recorder is gone, or with the process."""
-        at_exit = functools.partial(_at_exit, weakref.ref(self))
-        atexit.register(at_exit)
-        # With its model, that is; the end of a fit is noticed in other ways.
-        status = RunStatus.EXCEPTION if self._loop is None else RunStatus.COMPLETED
-        keep_open = call_when_gone(self, functools.partial(session.close, status))
-
-        def call_off() -> None:
-            atexit.unregister(at_exit)
-            keep_open()
-
-        self._call_off = call_off
 
     def _attach(self) -> None:
         """Observe the model's steps; again where it was compiled anew."""
@@ -336,18 +322,6 @@ class TrainingRecorder:
             first = self._first_path
             self.path = first.with_name(f"{first.stem}-{self._n_fits}{first.suffix}")
         return create_writer(self.path, self._overwrite)
-
-
-def _at_exit(reference: Callable[[], TrainingRecorder | None]) -> None:
-    recorder = reference()
-    if recorder is None:
-        return
-    # What Python could not handle is kept there by the time at which it exits.
-    error = getattr(sys, "last_value", None)
-    if isinstance(error, BaseException):
-        recorder.on_train_exception(error)
-    else:
-        recorder._leave(RunStatus.EXCEPTION, "the process ended within the training")
 
 
 def _n_updates(model: Any) -> int:
