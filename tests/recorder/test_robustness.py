@@ -244,13 +244,19 @@ def test_a_model_is_as_it_was_before_the_trace_of_a_fit_that_never_began_is_clos
     fit(model)
     original = model.train_function
 
+    class RaiseAtOnce(keras.callbacks.Callback):
+        """Raises where the recorder has just begun."""
+
+        def on_train_begin(self, logs: Any = None) -> None:
+            raise RuntimeError("broken")
+
     def refuse(*_: Any) -> None:
         raise RuntimeError("can't start new thread")
 
     with monkeypatch.context() as patch:
         patch.setattr("deeplocalize.recorder.when_gone._thread.start_new_thread", refuse)
-        with contextlib.suppress(KeyError):
-            fit(model, Recorder(tmp_path / "run.h5"), Raise(KeyError, "on_train_begin", at=0))
+        with pytest.raises(RuntimeError, match="broken"):
+            fit(model, Recorder(tmp_path / "run.h5"), RaiseAtOnce())
         gc.collect()
     assert model.train_function is original
     second = Recorder(tmp_path / "second.h5")
