@@ -15,6 +15,9 @@ from .interface import Tensor, TraceReader, TraceWriter
 CHUNK_ITERATIONS = 1024
 GROUP_BYTES = 1 << 24
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as the shell counts it."""
+
 
 def convert(source: str | Path, target: str | Path, overwrite: bool = False) -> None:
     """Copy a trace into the format that the target's suffix names.
@@ -84,7 +87,10 @@ def _in_groups(reader: TraceReader) -> Iterator[list[Tensor]]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command ``deeplocalize-convert``: 0 when converted, 2 with one line when not."""
+    """The command ``deeplocalize-convert``.
+
+    0 when converted, 2 with one line when not, 130 when interrupted.
+    """
     parser = argparse.ArgumentParser(
         prog="deeplocalize-convert",
         description="Convert a trace between HDF5 (*.h5) and Parquet (*.parquet), losslessly.",
@@ -98,6 +104,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except TraceError as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return INTERRUPTED
     return 0
 
 

@@ -74,8 +74,12 @@ class Trace:
         self.close()
 
     def __repr__(self) -> str:
+        try:
+            n_iterations = f"{self.n_iterations} iterations"
+        except ValueError:
+            return f"<Trace {str(self.path)!r}: closed>"
         return (
-            f"<Trace {str(self.path)!r}: {self.n_iterations} iterations, "
+            f"<Trace {str(self.path)!r}: {n_iterations}, "
             f"{len(self.header.layers)} layers, {len(self.header.series)} series>"
         )
 

@@ -116,7 +116,7 @@ def _larger_epsilon(case: Case, finding: Finding) -> str:
 SCALED = (
     "Standardise the inputs:\n"
     "normalization = keras.layers.Normalization()\nnormalization.adapt(x)\n"
-    "and make it the first layer (images: keras.layers.Rescaling(1 / 255))."
+    "# and make it the first layer (for images: keras.layers.Rescaling(1 / 255))"
 )
 
 _LABELS = Design(

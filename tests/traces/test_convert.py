@@ -133,3 +133,14 @@ def test_the_command_says_in_one_line_what_is_wrong(
 ) -> None:
     assert main([str(path), str(other(path))]) == 2
     assert capsys.readouterr().err == f"deeplocalize-convert: {path}: no such trace\n"
+
+
+def test_an_interrupt_ends_the_command_without_a_traceback(
+    path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(import_module("deeplocalize.traces.convert"), "convert", interrupted)
+    assert main([str(path), str(other(path))]) == 130
+    assert capsys.readouterr().err == ""

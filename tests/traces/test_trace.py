@@ -68,6 +68,7 @@ def test_a_trace_says_what_it_is(trace: Trace) -> None:
 def test_a_trace_closes_with_its_block(path: Path) -> None:
     with written(path) as trace:
         assert trace.n_iterations == 12
+    assert repr(trace).startswith("<Trace ")
     with pytest.raises(ValueError, match="closed"):
         _ = trace.iterations
 
