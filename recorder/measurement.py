@@ -16,7 +16,9 @@ from .kernel import COLUMNS, StepKernel
 from .schedule import Schedule
 from .step_values import StepValues
 
-_UNIT_KINDS = (Kind.OUTPUT, Kind.PREACTIVATION)
+UNIT_KINDS = (Kind.OUTPUT, Kind.PREACTIVATION)
+"""Kinds of which units are counted (`StepKernel`)."""
+
 _WATCHED = (
     Kind.INPUT,
     Kind.LABEL,
@@ -73,10 +75,12 @@ class Measurement:
         return positions[kept], rows[kept]
 
     def _rows(self, chosen: NDArray[np.bool_], values: StepValues) -> tuple[Positions, Rows]:
+        if values.rows is not None:
+            return np.flatnonzero(chosen), values.rows[chosen]
         key = chosen.tobytes()
         if key not in self._kernels:
             positions = np.flatnonzero(chosen)
-            has_units = [self._kinds[k] in _UNIT_KINDS for k in positions.tolist()]
+            has_units = [self._kinds[k] in UNIT_KINDS for k in positions.tolist()]
             self._kernels[key] = positions, StepKernel(has_units)
         positions, kernel = self._kernels[key]
         rows = np.empty((len(positions), len(COLUMNS)), np.int64)

@@ -43,6 +43,11 @@ class Options:
             _check_number("budget", self.budget, least=0)
             Budget(self.budget)
 
+    @property
+    def asks_for_tensors(self) -> bool:
+        """Whether all tensors of a step may be wanted in full, though nothing breaks."""
+        return any(one is not None for one in (self.tensors, self.histograms, self.trigger))
+
     def described(self) -> dict[str, Any]:
         """What the header says of when and how much was recorded."""
         return {

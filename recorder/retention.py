@@ -40,6 +40,20 @@ class Retention:
         """Whether all tensors of an iteration are wanted."""
         return self._schedule is not None and self._schedule(iteration)
 
+    def wants(self, iteration: int, breaks: bool) -> bool:
+        """Whether `keep` or `respond` may write tensors of an iteration, which costs to get them.
+
+        The ring is filled for a trigger, which needs iterations before it. Else it gets only the
+        one that breaks.
+        """
+        is_for_ring = self._ring is not None and (breaks or self._trigger is not None)
+        return is_for_ring or self._opening is not None or self.is_due(iteration)
+
+    def pass_over(self) -> None:
+        """Keep nothing of an iteration, nor of those before it: the ring has no gaps."""
+        if self._ring is not None:
+            self._ring.clear()
+
     def keep(
         self,
         iteration: int,

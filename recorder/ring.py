@@ -48,8 +48,7 @@ class Ring:
         held = {id(x): x.nbytes for x in (*tensors, *minus) if x is not None}
         n_bytes = sum(held.values())
         if n_bytes > self._max_bytes:
-            self._iterations.clear()
-            self._n_bytes = 0
+            self.clear()
             return
         self._iterations.append(_Iteration(number, series, tensors, minus, n_bytes))
         self._n_bytes += n_bytes
@@ -65,6 +64,10 @@ class Ring:
                 iteration.series, iteration.tensors, iteration.minus, strict=True
             )
         ]
+        self.clear()
+        return tensors
+
+    def clear(self) -> None:
+        """Hold nothing."""
         self._iterations.clear()
         self._n_bytes = 0
-        return tensors

@@ -8,7 +8,7 @@ raises into the training: the first error ends the recording with one warning.
 import contextlib
 import threading
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -33,7 +33,8 @@ class Session:
     """One training run being recorded.
 
     Large steps are measured in the background, except where somebody waits for what a step shows: a
-    replay, an observer, a trigger. A budget counts what the training waits for.
+    replay, an observer, a trigger, a device that has its tensors still. A budget counts what the
+    training waits for.
 
     Parameters
     ----------
@@ -105,13 +106,13 @@ class Session:
         self._steps.spend(seconds)
 
     def step(self, plan: Plan, values: StepValues) -> bool:
-        """Record an iteration; whether it is to be replayed (see `replayed`)."""
+        """Record an iteration; whether more of it is wanted (see `replayed` and `supplied`)."""
         if not self._takes_steps:
             return False
         moment = Moment(self._epoch, self._batch, self._recording.elapsed_s)
         self._batch += 1
         self._n_steps += 1
-        if self._is_awaited or plan.replay is not None:
+        if self._is_awaited or plan.replay is not None or values.rows is not None:
             self._background.wait()
             return self._record(plan, values, moment)
         self._background.run(partial(self._record, plan, values, moment), values.n_bytes)
@@ -119,12 +120,11 @@ class Session:
 
     def replayed(self, tensors: Sequence[NDArray[Any]]) -> None:
         """Add what a replay of the latest iteration gave, in the order of the plan's series."""
-        if not self.is_open:
-            return
-        try:
-            self._steps.finish(StepValues(tensors, [None] * len(tensors)))
-        except Exception as error:  # the outermost tap
-            self.failed(error)
+        self._go_on(partial(self._steps.finish, StepValues(tensors, [None] * len(tensors))))
+
+    def supplied(self, positions: Sequence[int], values: StepValues) -> None:
+        """Add tensors of the latest iteration that were on the device, by positions in its plan."""
+        self._go_on(partial(self._steps.supply, positions, values))
 
     def failed(self, error: Exception) -> None:
         """Stop recording, warn once, let the training go on."""
@@ -159,9 +159,18 @@ class Session:
         message = f"exact=True adds nothing to this recording: {reason}"
         schedule = {**self._recording.header.schedule, "exact": message}
         self._replace_header(schedule=schedule)
+        self.warn(message)
+
+    def warn(self, message: str) -> None:
+        """Say something, in the trace and to the person."""
         self._recording.event(EventName.NOTE, message)
         with contextlib.suppress(RuntimeWarning):  # where warnings are errors
             warnings.warn(f"deeplocalize: {message}", RuntimeWarning, stacklevel=2)
+
+    @property
+    def asks_for_tensors(self) -> bool:
+        """Whether all tensors of a step may be wanted in full, though nothing breaks."""
+        return self._options.asks_for_tensors
 
     # ---- what the callback calls -------------------------------------------------------------
 
@@ -235,6 +244,15 @@ class Session:
         except Exception as error:  # the outermost tap: a failing recorder must not stop a training
             self.failed(error)
             return False
+
+    def _go_on(self, finish: Callable[[], None]) -> None:
+        """Finish the latest iteration."""
+        if not self.is_open:
+            return
+        try:
+            finish()
+        except Exception as error:  # the outermost tap
+            self.failed(error)
 
     def _replace_header(self, **changes: Any) -> None:
         self._background.wait()  # the steps change it, too

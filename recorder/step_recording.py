@@ -43,6 +43,8 @@ class _Step:
     """An iteration that has been measured and not yet recorded."""
 
     plan: Plan
+    series: Sequence[int]
+    kinds: Sequence[Kind]
     values: StepValues
     row: Row
     breaks: bool
@@ -107,17 +109,33 @@ class StepRecording:
             self._budget.spend(seconds)
 
     def record(self, plan: Plan, values: StepValues, moment: Moment) -> bool:
-        """Record an iteration; whether it waits for what a replay of it gives (see `finish`)."""
+        """Record an iteration; whether it waits for more.
+
+        That is for what a replay of it gives (see `finish`), or for tensors that are on the device
+        still (see `supply`).
+        """
         began = time.perf_counter()
         self.finish()
         if self._recording.is_full:
             self._stop()
             return False
-        self._pending = self._measure(plan, values, moment, began)
-        if self._wants_replay(self._pending):
+        self._pending = step = self._measure(plan, values, moment, began)
+        if self._wants_replay(step) or self._wants_tensors(step):
             return True
         self.finish()
         return False
+
+    def supply(self, positions: Sequence[int], values: StepValues) -> None:
+        """Finish the iteration that waits with tensors of it, by their positions in its plan."""
+        if self._pending is not None:
+            series, kinds = self._pending.series, self._pending.kinds
+            self._pending = replace(
+                self._pending,
+                series=[series[k] for k in positions],
+                kinds=[kinds[k] for k in positions],
+                values=values,
+            )
+        self.finish()
 
     def finish(self, replayed: StepValues | None = None) -> None:
         """Append the iteration that waits, if there is one, with what a replay of it gave."""
@@ -126,7 +144,7 @@ class StepRecording:
             return
         iteration = self._recording.n_iterations
         plan, row, values = step.plan, step.row, step.values
-        series, kinds = plan.series.tolist(), list(plan.kinds)
+        series, kinds = list(step.series), list(step.kinds)
         if replayed is not None:
             assert plan.replay is not None
             row = _with_replay(row, plan.replay, replayed)
@@ -137,8 +155,11 @@ class StepRecording:
                 tensors=[*values.tensors, *replayed.tensors],
                 minus=[*values.minus, *replayed.minus],
             )
-        self._count_elements(iteration, series, values)
-        self._retention.keep(iteration, row.epoch, series, kinds, values)
+        if values.rows is None:
+            self._count_elements(iteration, series, values)
+            self._retention.keep(iteration, row.epoch, series, kinds, values)
+        else:
+            self._retention.pass_over()
         self._recording.append(row)
         self.has_broken |= step.breaks
         self._retention.respond(iteration, row.loss, step.breaks)
@@ -178,9 +199,8 @@ class StepRecording:
             values.loss_scale,
             moment.elapsed_s,
         )
-        return _Step(
-            plan, values, row, self._breaks(plan, values, measured[nonfinite(rows)]), began
-        )
+        breaks = self._breaks(plan, values, measured[nonfinite(rows)])
+        return _Step(plan, plan.series.tolist(), plan.kinds, values, row, breaks, began)
 
     def _summarize_data(
         self,
@@ -215,9 +235,18 @@ class StepRecording:
             return False
         return step.breaks or (exact(self._recording.n_iterations) and self._is_within_budget())
 
-    def _count_elements(self, iteration: int, series: Sequence[int], values: StepValues) -> None:
+    def _wants_tensors(self, step: _Step) -> bool:
+        if step.values.rows is None:
+            return False
+        iteration = self._recording.n_iterations
+        return self._counts_elements(iteration) or self._retention.wants(iteration, step.breaks)
+
+    def _counts_elements(self, iteration: int) -> bool:
         due = self._options.histograms
-        if due is not None and due(iteration) and self._is_within_budget():
+        return due is not None and due(iteration) and self._is_within_budget()
+
+    def _count_elements(self, iteration: int, series: Sequence[int], values: StepValues) -> None:
+        if self._counts_elements(iteration):
             counted = histograms_of(iteration, series, values.tensors, values.minus)
             self._recording.append_histograms(counted)
 

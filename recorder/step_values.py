@@ -4,7 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
+
+ON_DEVICE: NDArray[Any] = np.empty(0)
+"""Stands for a tensor that has stayed on the device."""
 
 
 @dataclass(frozen=True)
@@ -17,6 +21,9 @@ class StepValues:
         Where it has an array, the series is the difference of the two.
     is_loss_known
         Whether the tensor of kind loss means anything this time.
+    rows
+        The statistics of all tensors, where the device has taken them, as `StepKernel` fills
+        them in. Then only the batch and the loss are given, and the others are `ON_DEVICE`.
     """
 
     tensors: Sequence[NDArray[Any]]
@@ -24,6 +31,7 @@ class StepValues:
     learning_rate: float = float("nan")
     loss_scale: float = 1.0
     is_loss_known: bool = True
+    rows: NDArray[np.int64] | None = None
 
     @property
     def n_bytes(self) -> int:

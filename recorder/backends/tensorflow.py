@@ -20,6 +20,7 @@ from . import Detach, OnLeft
 from .closed_step import RunningLoss, tap_hyperparameters, unrecorded
 from .replicas import Replicas
 from .step_tensors import StepTensors, tap_batch, tap_loss, tap_metrics
+from .tensorflow_device import reduces_on_device
 from .tensorflow_graph import reason_not_to_observe
 from .tensorflow_handover import SHARED, emit, replica
 from .tensorflow_replay import StepReplay
@@ -71,12 +72,13 @@ def _tapped_train_function(
             return logs
 
     else:
+        on_device = not model.run_eagerly and reduces_on_device(session)
 
         def tapped_step(data: Any) -> Any:
             running = RunningLoss(model)
             logs, tensors = tap.run(train_step, data)
             _replace_loss(tensors, running)
-            emit(tensors, session, replicas)
+            emit(tensors, session, replicas, on_device=on_device)
             return logs
 
     if jit_compile:

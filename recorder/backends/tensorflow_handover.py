@@ -1,8 +1,9 @@
 """Hand the tensors of a TensorFlow step over to a session, from within its graph.
 
 Statistics are taken in one host call at the end of every step, on the very tensors that the
-step computed. Where exact recording is asked for, the call also says whether a branch behind it is
-to replay what the step does not hand over (`tensorflow_repetition.py`, `tensorflow_replay.py`).
+step computed, unless the device that has them does it (`tensorflow_device.py`). Where exact
+recording is asked for, the call also says whether a branch behind it is to replay what the step
+does not hand over (`tensorflow_repetition.py`, `tensorflow_replay.py`).
 """
 
 import functools
@@ -12,24 +13,29 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from deeplocalize.traces.header import Series, Unrecorded
-from deeplocalize.traces.schema import Kind
+from deeplocalize.traces.header import Unrecorded
 
 from ..replay_check import n_differing
 from ..session import Session
 from ..step_values import StepValues
-from .replicas import Part, Replicas, reduction_of
-from .step_tensors import PER_SAMPLE, StepTensors, Tapped
+from .replicas import Part, Reduction, Replicas, reduction_of
+from .step_tensors import StepTensors, Tapped
+from .tensorflow_device import emit_rows
 from .tensorflow_graph import reason_not_to_observe
 from .tensorflow_repetition import Repetition
 from .tensorflow_replay import StepReplay
+from .tensorflow_step import Distinct, TracedStep, numbers_in, numbers_of, series_of
 
 SHARED = "a step that several replicas share is not replayed"
 """Why there is no exact recording of a distributed training."""
 
 
 def emit(
-    tensors: StepTensors, session: Session, replicas: Replicas, replay: StepReplay | None = None
+    tensors: StepTensors,
+    session: Session,
+    replicas: Replicas,
+    replay: StepReplay | None = None,
+    on_device: bool = False,
 ) -> None:
     """End the step that is being traced, or run eagerly, with a host call; never raises.
 
@@ -39,10 +45,13 @@ def emit(
         Collects the parts where several replicas share the step.
     replay
         The copy of a compiled step; None where there is none.
+    on_device
+        Whether the device may take the statistics (`reduces_on_device`). It does where the step
+        runs on it alone and is not replayed.
     """
     with tensors.noting_failure():
         if tensors.failure is None:
-            _emit_tensors(tensors, session, replicas, replay)
+            _emit_tensors(tensors, session, replicas, replay, on_device)
     if tensors.failure is not None:
         session.failed(tensors.failure)
 
@@ -56,9 +65,13 @@ def replica() -> tuple[int, int]:
 
 
 def _emit_tensors(
-    tensors: StepTensors, session: Session, replicas: Replicas, step_replay: StepReplay | None
+    tensors: StepTensors,
+    session: Session,
+    replicas: Replicas,
+    step_replay: StepReplay | None,
+    on_device: bool,
 ) -> None:
-    index, n_replicas = replica()
+    n_replicas = replica()[1]
     if n_replicas > 1:
         session.refuse_replay(SHARED)
     tapped: list[Tapped] = []
@@ -79,46 +92,41 @@ def _emit_tensors(
         for one, reason in left_out
         if not any(one is other for other in replayed)
     ]
-    plan = session.plan(_series(tapped, replayed, owners, n_replicas > 1), tensors.missed)
-    nan = tf.constant(float("nan"))
-    learning_rate = nan if tensors.learning_rate is None else tensors.learning_rate
-    loss_scale = tf.constant(1.0) if tensors.loss_scale is None else tensors.loss_scale
-    is_loss_known = tf.constant(True) if tensors.is_loss_known is None else tensors.is_loss_known
-
-    # A weight is both observed and subtracted from its successor: hand it over once.
-    unique: dict[int, int] = {}
-    handed: list[Any] = [learning_rate, loss_scale, is_loss_known]
-    for value in (v for t in tapped for v in (t.value, t.minus) if v is not None):
-        if id(value) not in unique:
-            unique[id(value)] = len(handed)
-            handed.append(value)
-    where = [unique[id(t.value)] for t in tapped]
-    minus_where = [None if t.minus is None else unique[id(t.minus)] for t in tapped]
-
-    reductions = [reduction_of(t, tensors.is_loss_known is not None) for t in tapped]
-
-    def hand_over(*arrays: Any) -> Any:
-        values = StepValues(
-            [arrays[i] for i in where],
-            [None if i is None else arrays[i] for i in minus_where],
-            float(arrays[0]),
-            float(arrays[1]),
-            bool(arrays[2]),
-        )
-        if n_replicas == 1:
-            return np.bool_(session.step(plan, values))
-        replicas.hand_over(Part(plan, values), reductions, index, n_replicas)
-        return np.bool_(False)
-
-    if tf.executing_eagerly():
-        hand_over(*(np.asarray(value) for value in handed))
+    plan = session.plan(series_of(tapped, replayed, owners, n_replicas > 1), tensors.missed)
+    step = TracedStep(plan, tapped, numbers_in(tensors))
+    if on_device and n_replicas == 1 and not replayed:
+        emit_rows(step, session)
         return
-    # The arrays are views of TensorFlow's own buffers. (py_function would do the same, but sets up
-    # a gradient tape for every tensor.)
-    wants_replay = tf.numpy_function(hand_over, handed, tf.bool)
-    if replay is not None and replayed:
+    reductions = [reduction_of(t, tensors.is_loss_known is not None) for t in tapped]
+    wants_replay = _emit_arrays(step, session, replicas, reductions)
+    if wants_replay is not None and replay is not None and replayed:
         wants_replay.set_shape(())
         tf.cond(wants_replay, functools.partial(_replay, replay, session), lambda: tf.constant(0))
+
+
+def _emit_arrays(
+    step: TracedStep, session: Session, replicas: Replicas, reductions: Sequence[Reduction]
+) -> tf.Tensor | None:
+    """Hand over every tensor; gives whether the step is to be replayed, unless it runs eagerly."""
+    index, n_replicas = replica()
+    distinct = Distinct(step.tapped)
+    n_numbers = len(step.numbers)
+
+    def hand_over(*arrays: Any) -> Any:
+        numbers = numbers_of(arrays[:n_numbers])
+        values = StepValues(*distinct.spread(arrays[n_numbers:]), **numbers)
+        if n_replicas == 1:
+            return np.bool_(session.step(step.plan, values))
+        replicas.hand_over(Part(step.plan, values), reductions, index, n_replicas)
+        return np.bool_(False)
+
+    handed = [*step.numbers, *distinct.tensors]
+    if tf.executing_eagerly():
+        hand_over(*(np.asarray(value) for value in handed))
+        return None
+    # The arrays are views of TensorFlow's own buffers. (py_function would do the same, but sets up
+    # a gradient tape for every tensor.)
+    return tf.numpy_function(hand_over, handed, tf.bool)
 
 
 def _replay(replay: StepReplay | Repetition, session: Session) -> tf.Tensor:
@@ -139,38 +147,3 @@ def _replay(replay: StepReplay | Repetition, session: Session) -> tf.Tensor:
     handed = [*result.values, *result.found, *result.expected, *result.held]
     tf.numpy_function(hand_over, handed, [])
     return tf.constant(0)
-
-
-def _series(
-    tapped: Sequence[Tapped],
-    replayed: Sequence[Tapped],
-    owners: Sequence[int | None],
-    has_replicas: bool,
-) -> list[Series]:
-    """All series of a step, in the order of execution; the checks of a replay come last."""
-    are_replayed = {id(one) for one in replayed}
-    series = [
-        Series(
-            t.kind,
-            k,
-            t.layer,
-            t.call,
-            t.tensor,
-            _shape(t, has_replicas),
-            t.value.dtype.name,
-            id(t) in are_replayed,
-        )
-        for k, t in enumerate(sorted((*tapped, *replayed), key=lambda t: t.order))
-    ]
-    checks = [
-        Series(Kind.REPLAY_ERROR, len(series) + k, owner, 0, "", (None,), "int64", replayed=True)
-        for k, owner in enumerate(owners)
-    ]
-    return [*series, *checks]
-
-
-def _shape(tapped: Tapped, has_replicas: bool) -> tuple[int | None, ...]:
-    shape = tuple(tapped.value.shape)
-    if shape and has_replicas and (tapped.kind in PER_SAMPLE or tapped.is_rows):
-        return (None, *shape[1:])  # a replica sees a part of the batch
-    return shape
