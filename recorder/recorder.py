@@ -63,7 +63,8 @@ class TrainingRecorder:
         Given an iteration, says whether to store all tensors in full (default: never).
     ring_bytes
         The last iterations' tensors are held in memory up to this many bytes, and stored in
-        full when something is not finite for the first time. 0: no ring.
+        full when something is not finite for the first time (on a GPU that iteration's). 0: no
+        ring.
     trigger
         Given an iteration and its loss, says whether to store what the ring holds.
     budget

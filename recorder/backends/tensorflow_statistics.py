@@ -76,7 +76,7 @@ def statistics_rows(
         for chosen, take in (
             (known, _compiled_rows),
             (batched, _compiled_rows),
-            (others, _rows),
+            (others, _rows_apart),
         )
         if chosen
     ]
@@ -106,6 +106,10 @@ def _rows(pairs: Sequence[Pair], has_units: tuple[bool, ...]) -> tf.Tensor:
 
 
 _compiled_rows = tf.function(_rows, jit_compile=True, autograph=False)
+
+# Within the step TensorFlow would merge them with equal operations of its own, which it then
+# fuses no more.
+_rows_apart = tf.function(_rows, autograph=False, experimental_attributes={"_noinline": True})
 
 
 def _widened(x: tf.Tensor) -> tf.Tensor:
