@@ -91,10 +91,10 @@ def test_random_numbers_go_on_as_if_nothing_was_replayed(tmp_path: Path) -> None
     np.testing.assert_array_equal(answers(recipe.setup, recipe), first)
 
 
-def test_trying_the_fixes_sets_a_wrong_first_guess_right_and_refutes_another(
+def test_trying_the_fixes_confirms_the_first_suspect_and_shows_what_helps_less(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Biases far below zero kill every unit; the trace alone blames the activation first."""
+    """Biases far below zero kill every unit, which another activation would help, too."""
     x, y = sklearn.datasets.load_digits(return_X_y=True)
     x = (x / 16).astype("float32")
     keras.utils.set_random_seed(0)
@@ -108,7 +108,7 @@ def test_trying_the_fixes_sets_a_wrong_first_guess_right_and_refutes_another(
     model.fit(x, y, epochs=4, verbose=0, callbacks=[Recorder(trace, replayable=True)])
     assert main([trace, "--format", "json"]) == 1
     guessed = json.loads(capsys.readouterr().out)
-    assert guessed["suspects"][0]["cause"] == "hidden_activation"
+    assert guessed["suspects"][0]["cause"] == "weight_initialization"
     assert guessed["verification"] is None
 
     assert main([trace, "--format", "json", "--verify"]) == 1
@@ -117,6 +117,7 @@ def test_trying_the_fixes_sets_a_wrong_first_guess_right_and_refutes_another(
     first = verified["suspects"][0]
     assert (first["cause"], first["trial"]["status"]) == ("weight_initialization", "verified")
     assert first["trial"]["gain"]["mean"] > 0.5
-    assert outcomes["learning_rate"] == "refuted"
-    assert verified["suspects"][-1]["trial"]["status"] == "refuted"
+    other = next(one for one in verified["suspects"] if one["cause"] == "hidden_activation")
+    assert 0 < other["trial"]["gain"]["mean"] < first["trial"]["gain"]["mean"]
+    assert outcomes["output_activation"] == "not_tried"
     assert verified["verification"]["baseline"]["mean"] < 0.1
