@@ -104,7 +104,8 @@ other tools `open_trace(path, repair=True)` clears the mark.
 ## When the process is killed
 
 Nothing that was flushed is lost, and nothing has to be repaired before reading. At most the block
-being collected and the one being written are missing, and there is no `end` event.
+being collected, the one being written, and what still waits within TensorFlow (32 steps at most,
+of 20 milliseconds) are missing, and there is no `end` event.
 
 - HDF5: SWMR mode orders the writes so that the file is consistent whenever they stop; `committed`
   then still has the counts of the last flush.

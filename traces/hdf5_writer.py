@@ -152,7 +152,8 @@ class Hdf5Writer:
             # being written, and fails once more where an earlier write did.
             with suppress(OSError, RuntimeError):
                 self._file.close()
-                trim(self._path)
+                if self._is_published:
+                    trim(self._path)
             self._temporary.unlink(missing_ok=True)
 
     def _append_lines(self, journal: str, documents: Sequence[Event | Histogram]) -> None:
@@ -190,8 +191,8 @@ class Hdf5Writer:
 
     def _reserve(self, n_bytes: int) -> None:
         """Make sure that there is room for that much more, unless it is known already."""
-        self._unflushed_size += n_bytes + _METADATA_BYTES
-        size = self._unflushed_size + MARGIN_BYTES
+        unflushed = self._unflushed_size + n_bytes + _METADATA_BYTES
+        size = unflushed + MARGIN_BYTES
         if size > self._reserved_size:
             try:
                 reserve(self._file, self._flushed_size, size + MARGIN_BYTES)
@@ -199,6 +200,7 @@ class Hdf5Writer:
                 # Nothing was written yet: whatever is smaller may still be.
                 raise write_error(self._refusal(error), error) from error
             self._reserved_size = size + MARGIN_BYTES
+        self._unflushed_size = unflushed
 
     def _check_header(self) -> None:
         if not self._is_published:

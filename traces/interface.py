@@ -1,6 +1,6 @@
 """The two small contracts behind which HDF5 and Parquet hide.
 
-``tests/traces/test_conformance.py`` is what they mean: a new format is finished when it passes.
+``tests/traces/conformance/`` is what they mean: a new format is finished when it passes.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -191,7 +191,9 @@ class ParquetReader:
         n_series = len(self._header.series)
         if n_rows > n_named * n_series if table == "statistics" else n_rows != n_named:
             raise TraceFormatError(f"{part.path}: {n_rows} rows, its name says {n_named}")
-        loaded = file.read([column.name for column in columns])
+        # A thread of Arrow's may outlive the read and hold the bytes; letting go of them while
+        # Python shuts down would abort the process.
+        loaded = file.read([column.name for column in columns], use_threads=False)
         return {column.name: _from_arrow(loaded.column(column.name), column) for column in columns}
 
     @contextmanager

@@ -56,27 +56,35 @@ class Kind(StrEnum):
         """The phase of an iteration in which tensors of this kind come into being."""
         return KINDS[self].phase
 
+    @property
+    def has_sample_axis(self) -> bool:
+        """Whether the first axis of such tensors, where they have one, is that of the samples."""
+        return KINDS[self].has_sample_axis
+
 
 @dataclass(frozen=True)
 class KindInfo:
-    """Phase and meaning of a kind."""
+    """Phase and meaning of a kind, and whether the first axis is that of the samples."""
 
     phase: Phase
     meaning: str
+    has_sample_axis: bool = False
 
 
 KINDS: dict[Kind, KindInfo] = {
-    Kind.INPUT: KindInfo(Phase.INPUT, "x of the batch, one series per input"),
-    Kind.LABEL: KindInfo(Phase.INPUT, "y of the batch, one series per target"),
-    Kind.SAMPLE_WEIGHT: KindInfo(Phase.INPUT, "sample weights of the batch"),
+    Kind.INPUT: KindInfo(Phase.INPUT, "x of the batch, one series per input", True),
+    Kind.LABEL: KindInfo(Phase.INPUT, "y of the batch, one series per target", True),
+    Kind.SAMPLE_WEIGHT: KindInfo(Phase.INPUT, "sample weights of the batch", True),
     Kind.WEIGHT: KindInfo(Phase.STATE, "weight as the forward pass uses it, before the update"),
-    Kind.PREACTIVATION: KindInfo(Phase.FORWARD, "what a layer's built-in activation receives"),
-    Kind.OUTPUT: KindInfo(Phase.FORWARD, "what a layer returns (its activation)"),
+    Kind.PREACTIVATION: KindInfo(
+        Phase.FORWARD, "what a layer's built-in activation receives", True
+    ),
+    Kind.OUTPUT: KindInfo(Phase.FORWARD, "what a layer returns (its activation)", True),
     Kind.LOSS: KindInfo(Phase.LOSS, "loss of this batch alone, before any loss scaling"),
     Kind.METRIC: KindInfo(Phase.LOSS, "metric as the framework reports it after the batch"),
-    Kind.OUTPUT_GRADIENT: KindInfo(Phase.BACKWARD, "gradient of the loss by the output"),
+    Kind.OUTPUT_GRADIENT: KindInfo(Phase.BACKWARD, "gradient of the loss by the output", True),
     Kind.PREACTIVATION_GRADIENT: KindInfo(
-        Phase.BACKWARD, "gradient of the loss by the preactivation"
+        Phase.BACKWARD, "gradient of the loss by the preactivation", True
     ),
     Kind.WEIGHT_GRADIENT: KindInfo(
         Phase.BACKWARD, "gradient of the loss by a weight, as handed to the optimizer"

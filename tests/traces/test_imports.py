@@ -1,11 +1,13 @@
 """What the trace format needs and what it never touches."""
 
-import ast
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from ..imports import imported_by
+from .build import write_trace
 
 ROOT = Path(__file__).parents[2]
 MODULES = sorted((ROOT / "traces").glob("*.py"))
@@ -25,13 +27,33 @@ for name in ("deeplocalize.recorder", "deeplocalize.analyzer"):
 """
 
 
-def test_traces_are_read_and_written_where_no_framework_is_installed(tmp_path: Path) -> None:
-    from .build import write_trace
+# Such a thread may let go of the last reference to our bytes while Python shuts down: an abort.
+READ_WITHOUT_THREADS = """
+import os, sys
+import conftest
+from deeplocalize.traces import open_trace
+import pyarrow.parquet
+before = set(os.listdir("/proc/self/task"))
+with open_trace(sys.argv[1]) as trace:
+    assert len(trace.iterations) == 12
+assert set(os.listdir("/proc/self/task")) == before
+"""
 
+
+def test_traces_are_read_and_written_where_no_framework_is_installed(tmp_path: Path) -> None:
     write_trace(tmp_path / "a.h5")
-    arguments = [str(tmp_path / "a.h5"), str(tmp_path / "a.parquet")]
+    _run(READ_A_TRACE, tmp_path / "a.h5", tmp_path / "a.parquet")
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are counted in /proc")
+def test_reading_leaves_no_thread_behind(path: Path) -> None:
+    write_trace(path)
+    _run(READ_WITHOUT_THREADS, path)
+
+
+def _run(code: str, *arguments: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", READ_A_TRACE, *arguments],
+        [sys.executable, "-c", code, *map(str, arguments)],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -42,18 +64,8 @@ def test_traces_are_read_and_written_where_no_framework_is_installed(tmp_path: P
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
 def test_a_heavy_library_stays_in_the_modules_that_need_it(path: Path) -> None:
-    for name in _imported_by(path):
+    for name in imported_by(path):
         top = name.split(".")[0]
         assert top in {*sys.stdlib_module_names, "numpy", *ALLOWED}, name
         if top in ALLOWED:
             assert path.stem.startswith(ALLOWED[top])
-
-
-def _imported_by(path: Path) -> set[str]:
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and not node.level:
-            names.add(node.module or "")
-    return names

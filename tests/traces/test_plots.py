@@ -1,11 +1,15 @@
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
-from bokeh.models import Column
+from bokeh.models import Column, Scatter
 from bokeh.plotting import figure
 
 from deeplocalize.traces import Kind, Trace, TraceLookupError, create_writer, open_trace
+from deeplocalize.traces.plots import Plots
+from deeplocalize.traces.plots.figure import ALONE
 from tests.analyzer.runs import FakeRun
 
 
@@ -37,6 +41,41 @@ def test_a_series_is_drawn_with_size_range_and_zeros(trace: Trace) -> None:
     assert isinstance(plot, Column)
     assert len(plot.children) == 3
     assert len(trace.plot.series("fc1", "weight_update").children) == 4
+
+
+def dots_of(plot: Any) -> dict[str, list[int]]:
+    """Iterations at which a figure shows dots, by the column that they stand for."""
+    return {
+        renderer.glyph.y.removesuffix(ALONE): np.flatnonzero(
+            np.isfinite(renderer.data_source.data[renderer.glyph.y])
+        ).tolist()
+        for renderer in plot.renderers
+        if isinstance(renderer.glyph, Scatter)
+    }
+
+
+def plots(run: FakeRun) -> Plots:
+    return Plots(run.reader(), lambda iteration: iteration)
+
+
+def test_a_lone_positive_point_is_seen_where_a_line_shows_nothing() -> None:
+    run = FakeRun().zero(slice(0, 60), Kind.WEIGHT_GRADIENT, "fc2", "kernel")
+    run.put(7, Kind.WEIGHT_GRADIENT, "fc2", "kernel", rms=1e-3, mean_abs=1e-3, min=-2e-3, max=2e-3)
+    size, spread, _ = plots(run).series("fc2", "weight_gradient").children
+    assert dots_of(size) == {"rms_high": [7], "mean_abs": [7], "magnitude": [7]}
+    assert dots_of(spread) == {"min": [], "max": []}
+    assert [len(item.renderers) for item in size.legend[0].items] == [2, 2, 2]
+
+
+def test_iterations_between_which_none_was_recorded_are_seen() -> None:
+    run = FakeRun().thin(lambda iteration: iteration % 20 == 0)
+    for plot in plots(run).series("fc1", "weight_update").children:
+        assert set(map(tuple, dots_of(plot).values())) == {(0, 20, 40)}
+
+
+def test_every_plot_of_one_iteration_shows_it() -> None:
+    for plot in plots(FakeRun(1)).losses().children:
+        assert [0] in dots_of(plot).values()
 
 
 def test_losses_come_with_metrics_and_learning_rate(trace: Trace) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 from bokeh.models import (
     BoxZoomTool,
     ColumnDataSource,
+    GlyphRenderer,
     PanTool,
     PlainText,
     Range1d,
@@ -22,6 +23,9 @@ SECOND = "#c2761b"
 FAULT = "#e5344a"
 # So few that they fit beside each other on a phone.
 N_TICKS = 4
+# What is added to the name of a column for its points that stand alone.
+ALONE = "_alone"
+DOT_PX = 5
 PALETTE = ("#3b6fd4", "#c2761b", "#2e9e6b", "#8f5bd0", "#b0456f", "#4b8f9e")
 
 
@@ -99,6 +103,33 @@ def value_range(values: NDArray[np.float64], is_log: bool) -> Range1d:
         return Range1d(low / factor, high * factor)
     margin = 0.05 * (high - low) or 0.05 * abs(high) or 1.0
     return Range1d(low - margin, high + margin)
+
+
+def draw_line(
+    plot: figure, x: str, y: str, source: ColumnDataSource, color: str, **options: Any
+) -> GlyphRenderer:
+    """A line through a column of the source, with dots where a point has no neighbour to join.
+
+    The source needs the column that `alone` makes of it as well, called ``y + ALONE``. The legend
+    shows and hides both.
+    """
+    line = plot.line(x, y, source=source, line_color=color, **options)
+    dots = plot.scatter(x, y + ALONE, source=source, size=DOT_PX, color=color)
+    if "legend_label" in options:
+        plot.legend.items[-1].renderers.append(dots)
+    return line
+
+
+def alone(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The finite values without a finite neighbour, of which a line shows nothing; NaN elsewhere.
+
+    Zeros on a logarithmic axis, and iterations that a schedule leaves out, make such gaps.
+    """
+    is_finite = np.isfinite(values)
+    has_neighbor = np.zeros(len(values), np.bool_)
+    has_neighbor[1:] |= is_finite[:-1]
+    has_neighbor[:-1] |= is_finite[1:]
+    return np.where(is_finite & ~has_neighbor, values, np.nan)
 
 
 def add_broken(plot: figure, source: ColumnDataSource) -> None:

@@ -11,7 +11,20 @@ from numpy.typing import NDArray
 from ..interface import TraceReader
 from ..schema import Kind
 from .extremes import CHUNK_ITERATIONS, Extremes
-from .figure import FAULT, LINE, PALETTE, SECOND, add_broken, calm_legend, empty_figure, value_range
+from .figure import (
+    ALONE,
+    DOT_PX,
+    FAULT,
+    LINE,
+    PALETTE,
+    SECOND,
+    add_broken,
+    alone,
+    calm_legend,
+    draw_line,
+    empty_figure,
+    value_range,
+)
 from .overview import Overview, Values
 
 HEIGHT_PX = 250
@@ -100,25 +113,19 @@ def _loss_figure(curves: Curves, shared: Range1d) -> figure:
             "x": curves.center,
             "low": low,
             "mean": mean,
+            "mean" + ALONE: alone(mean),
             "high": high,
             "reported": curves.reported[1],
+            "reported" + ALONE: alone(curves.reported[1]),
             "broken_left": np.where(curves.is_broken, curves.left - 0.5, np.nan),
             "broken_right": np.where(curves.is_broken, curves.left + curves.width - 0.5, np.nan),
         }
     )
     plot.varea("x", "low", "high", source=source, fill_color=LINE, fill_alpha=0.25)
-    line = plot.line(
-        "x", "mean", source=source, line_color=LINE, line_width=1.5, legend_label="this batch"
-    )
+    line = draw_line(plot, "x", "mean", source, LINE, line_width=1.5, legend_label="this batch")
     if np.isfinite(curves.reported).any():
-        plot.line(
-            "x", "reported", source=source, line_color=SECOND, line_width=1.5,
-            legend_label="as reported",
-        )  # fmt: skip
+        draw_line(plot, "x", "reported", source, SECOND, line_width=1.5, legend_label="as reported")
     add_broken(plot, source)
-    # A line needs two points.
-    if np.isfinite(mean).sum() < 3:
-        plot.scatter("x", "mean", source=source, color=LINE, size=5)
     plot.y_range = value_range(np.array([curves.loss, curves.reported]), is_log)
     plot.add_tools(
         HoverTool(
@@ -136,10 +143,9 @@ def _metrics_figure(curves: Curves, shared: Range1d) -> figure:
     plot = empty_figure("Metrics as the framework reports them", SIDE_HEIGHT_PX, x_range=shared)
     for place, (name, (low, _, high)) in enumerate(curves.metrics.items()):
         color = PALETTE[place % len(PALETTE)]
-        source = ColumnDataSource({"x": curves.center, "low": low, "high": high})
-        line = plot.line(
-            "x", "high", source=source, line_color=color, line_width=1.5, legend_label=" "
-        )
+        columns = {"x": curves.center, "low": low, "high": high, "high" + ALONE: alone(high)}
+        source = ColumnDataSource(columns)
+        line = draw_line(plot, "x", "high", source, color, line_width=1.5, legend_label=" ")
         plot.varea("x", "low", "high", source=source, fill_color=color, fill_alpha=0.25)
         plot.legend.items[-1].label = {"value": name}
         plot.add_tools(
@@ -156,7 +162,9 @@ def _metrics_figure(curves: Curves, shared: Range1d) -> figure:
 
 def _rate_figure(curves: Curves, shared: Range1d) -> figure:
     plot = empty_figure("Learning rate", SIDE_HEIGHT_PX, x_range=shared)
-    source = ColumnDataSource({"x": curves.center, "rate": curves.learning_rate[2]})
+    rate = curves.learning_rate[2]
+    source = ColumnDataSource({"x": curves.center, "rate": rate, "rate" + ALONE: alone(rate)})
     plot.step("x", "rate", source=source, mode="center", line_color=LINE, line_width=1.5)
-    plot.y_range = value_range(np.append(curves.learning_rate[2], 0.0), is_log=False)
+    plot.scatter("x", "rate" + ALONE, source=source, size=DOT_PX, color=LINE)
+    plot.y_range = value_range(np.append(rate, 0.0), is_log=False)
     return plot

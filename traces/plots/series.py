@@ -8,7 +8,7 @@ from bokeh.plotting import figure
 
 from ..header import Header
 from ..schema import Kind
-from .figure import LINE, SECOND, add_broken, calm_legend, empty_figure
+from .figure import ALONE, LINE, SECOND, add_broken, alone, calm_legend, draw_line, empty_figure
 from .overview import Overview, Values
 
 HEIGHT_PX = 210
@@ -39,6 +39,9 @@ class Bands:
 
 
 COLUMNS = tuple(field.name for field in fields(Bands))
+
+# Those that are drawn as lines.
+LINES = ("rms_high", "mean_abs", "magnitude", "min", "max", "zero_share", "ratio")
 
 
 def bands_of(overview: Overview, header: Header, series: int) -> Bands:
@@ -79,16 +82,15 @@ def series_figures(bands: Bands, x_range: tuple[int, int]) -> dict[str, figure]:
     ``size`` (logarithmic: rms band, mean magnitude, largest magnitude), ``range`` (smallest to
     largest element), ``zeros`` (share of zero elements) and ``ratio`` (update to weight).
     """
-    source = ColumnDataSource({name: getattr(bands, name) for name in COLUMNS}, name="series")
+    columns = {name: getattr(bands, name) for name in COLUMNS}
+    columns |= {name + ALONE: alone(columns[name]) for name in LINES}
+    source = ColumnDataSource(columns, name="series")
     shared = Range1d(x_range[0] - 0.5, x_range[1] - 0.5)
     size = empty_figure("Size", HEIGHT_PX, x_range=shared, y_axis_type="log")
     size.varea("center", "rms_low", "rms_high", source=source, fill_color=LINE, fill_alpha=0.3)
-    line = size.line("center", "rms_high", source=source, line_color=LINE, legend_label="rms")
-    size.line("center", "mean_abs", source=source, line_color=SECOND, legend_label="mean |x|")
-    size.line(
-        "center", "magnitude", source=source, line_color=SECOND, line_dash="2 2",
-        legend_label="max |x|",
-    )  # fmt: skip
+    line = draw_line(size, "center", "rms_high", source, LINE, legend_label="rms")
+    draw_line(size, "center", "mean_abs", source, SECOND, legend_label="mean |x|")
+    draw_line(size, "center", "magnitude", source, SECOND, line_dash="2 2", legend_label="max |x|")
     size.add_tools(
         HoverTool(
             renderers=[line],
@@ -107,15 +109,15 @@ def series_figures(bands: Bands, x_range: tuple[int, int]) -> dict[str, figure]:
     calm_legend(size)
     spread = empty_figure("Smallest to largest element", HEIGHT_PX, x_range=shared)
     spread.varea("center", "min", "max", source=source, fill_color=LINE, fill_alpha=0.3)
-    spread.line("center", "min", source=source, line_color=LINE)
-    spread.line("center", "max", source=source, line_color=LINE)
+    draw_line(spread, "center", "min", source, LINE)
+    draw_line(spread, "center", "max", source, LINE)
     zeros = empty_figure("Share of zero elements", HEIGHT_PX, x_range=shared)
     zeros.y_range = Range1d(-0.02, 1.02)
-    zeros.line("center", "zero_share", source=source, line_color=LINE, line_width=1.5)
+    draw_line(zeros, "center", "zero_share", source, LINE, line_width=1.5)
     ratio = empty_figure(
         "Update relative to weight (rms)", HEIGHT_PX, x_range=shared, y_axis_type="log"
     )
-    ratio.line("center", "ratio", source=source, line_color=LINE, line_width=1.5)
+    draw_line(ratio, "center", "ratio", source, LINE, line_width=1.5)
     figures = {"size": size, "range": spread, "zeros": zeros, "ratio": ratio}
     for plot in figures.values():
         add_broken(plot, source)
