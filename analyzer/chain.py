@@ -9,6 +9,7 @@ import numpy as np
 from deeplocalize.traces.schema import Kind
 
 from .findings import Finding
+from .outlier import Outlier
 from .places import Place, place_of
 from .rules.rule import Symptom
 from .window import Window
@@ -58,11 +59,21 @@ class Growth:
         )
 
 
-def chain_of(finding: Finding, findings: Sequence[Finding], window: Window) -> tuple[Link, ...]:
-    """Before, at and after a fault, in the order of events; a few links of each."""
+def chain_of(
+    finding: Finding, findings: Sequence[Finding], window: Window, outlier: Outlier | None = None
+) -> tuple[Link, ...]:
+    """Before, at and after a fault, in the order of events; a few links of each.
+
+    Parameters
+    ----------
+    outlier
+        What was fed before and is out of line, if anything.
+    """
+    fed = [Link(Relation.BEFORE, one.iteration, one.place, str(one)) for one in (outlier,) if one]
     before = [
         Link(Relation.BEFORE, growth.until, growth.place, str(growth))
         for growth in _largest_per_layer(growths(window, finding.place.position))[:MAX_LINKS]
+        if outlier is None or growth.place != outlier.place
     ]
     at = Link(Relation.AT, finding.onset, finding.place, str(finding))
     after = [
@@ -72,7 +83,7 @@ def chain_of(finding: Finding, findings: Sequence[Finding], window: Window) -> t
         and later.place.kind is not Kind.METRIC
         and (later.onset, later.place.position) > (finding.onset, finding.place.position)
     ]
-    return (*before, at, *after[:MAX_LINKS])
+    return (*fed, *before, at, *after[:MAX_LINKS])
 
 
 def growths(window: Window, position: int) -> tuple[Growth, ...]:

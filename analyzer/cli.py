@@ -26,7 +26,17 @@ POLL_S = 1.0
 
 NO_FAULT, FAULT, NOT_ANALYSED = 0, 1, 2
 
-SUFFIXES = {".html": "html", ".htm": "html", ".json": "json", ".md": "markdown"}
+SUFFIXES = {
+    ".html": "html",
+    ".htm": "html",
+    ".json": "json",
+    ".md": "markdown",
+    ".txt": "text",
+    ".log": "text",
+    "": "text",
+}
+
+HTML_SUFFIXES = (".html", ".htm", "")
 
 _EXIT_CODES = """\
 exit codes:
@@ -45,9 +55,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.verify_seconds and not options.verify:
         parser.error("--verify-seconds is for --verify, which is not given")
     form = options.format or _form_of(options.output)
-    for target in (options.output, options.report):
-        if target is not None and _is_same(Path(target), Path(options.trace)):
-            return _fail(f"{target}: is the trace itself; name another file for the report")
+    refusal = _refusal(options)
+    if form is None or refusal:
+        return _fail(refusal)
     try:
         with _opened(options) as trace:
             diagnosis = _diagnosed(trace, options)
@@ -72,9 +82,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return exit_code(diagnosis)
 
 
-def _form_of(output: str | None) -> str:
-    """The format that a file's name asks for; text where it asks for none."""
-    return SUFFIXES.get(Path(output or "").suffix.lower(), "text")
+def _form_of(output: str | None) -> str | None:
+    """The format that a file's name asks for, text where it asks for none; None: there is no such.
+
+    A text in a file called ``report.pdf`` would be found out by whoever cannot open it.
+    """
+    return SUFFIXES.get(Path(output or "").suffix.lower())
+
+
+def _refusal(options: argparse.Namespace) -> str:
+    """Why no report is written where it was asked for; empty if it can be."""
+    output, report = options.output, options.report
+    for target in (output, report):
+        if target is not None and _is_same(Path(target), Path(options.trace)):
+            return f"{target}: is the trace itself; name another file for the report"
+    if not options.format and _form_of(output) is None:
+        named = ", ".join(suffix for suffix in SUFFIXES if suffix)
+        return (
+            f"{output}: no report is written as {Path(output).suffix}; end the name in one of "
+            f"{named}, or choose with --format"
+        )
+    if report and report.suffix.lower() not in HTML_SUFFIXES:
+        return (
+            f"{report}: --report writes HTML; end the name in .html, or take --output for another "
+            "format"
+        )
+    return ""
 
 
 def _is_same(one: Path, other: Path) -> bool:
@@ -187,7 +220,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--format",
         choices=sorted(REPORTS),
-        help="default: what the suffix of --output says (.html, .json, .md), else text",
+        help="default: what the suffix of --output says (.html, .json, .md, .txt), else text",
     )
     parser.add_argument(
         "-o", "--output", metavar="FILE", help="write the report there; - is standard output"

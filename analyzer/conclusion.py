@@ -1,13 +1,24 @@
-"""The conclusion of a diagnosis in one sentence, and how the run ended in another."""
+"""The conclusion of a diagnosis, what to add to it, and how the run ended: a sentence each."""
 
 from typing import TYPE_CHECKING
 
+from deeplocalize.traces.schema import Kind
+
+from .causes import Cause, Target
 from .localization import FirstFault
 from .run import Ending, Run
 from .verdict import Verdict
 
 if TYPE_CHECKING:
     from .diagnosis import Diagnosis
+
+# What a tensor that belongs to no layer is a part of.
+_TARGETS = {
+    Kind.INPUT: Target.DATA,
+    Kind.LABEL: Target.DATA,
+    Kind.SAMPLE_WEIGHT: Target.DATA,
+    Kind.LOSS: Target.LOSS,
+}
 
 _ENDINGS = {
     Ending.COMPLETED: "The run was completed",
@@ -26,10 +37,28 @@ def conclude(diagnosis: "Diagnosis") -> str:
     if diagnosis.verdict is Verdict.UNKNOWN:
         return f"There is no verdict. It would take {diagnosis.needs}."
     n_series = sum(diagnosis.coverage.n_series.values())
+    doubt = f"; whether it learned was not judged: {diagnosis.doubt}" if diagnosis.doubt else ""
     return (
         f"The run looks healthy: {diagnosis.coverage.n_recorded} recorded iterations of "
-        f"{n_series} tensors show no fault."
+        f"{n_series} tensors show no fault{doubt}."
     )
+
+
+def elsewhere(diagnosis: "Diagnosis") -> str:
+    """Where the likeliest cause lies, where that is not what the conclusion names; else empty.
+
+    A fault shows where the numbers go wrong, which need not be where the mistake is.
+    """
+    fault = diagnosis.first_fault
+    if fault is None or not diagnosis.suspects:
+        return ""
+    first = diagnosis.suspects[0]
+    shown = fault.layer or _TARGETS.get(fault.place.kind, Target.TRAINING)
+    is_placed = first.layer is not None or first.target is not Target.LAYER
+    if first.cause is Cause.UNKNOWN or not is_placed or (first.layer or first.target) == shown:
+        return ""
+    where = first.layer or f"the {first.target}"
+    return f"It shows there, but the likeliest cause lies in {where}: {first.cause}."
 
 
 def ending(run: Run) -> str:

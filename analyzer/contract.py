@@ -41,6 +41,10 @@ def json_schema() -> Schema:
             schema={"const": SCHEMA},
             verdict=_one_of(Verdict),
             needs={**_TEXT, "description": "what a verdict would take; empty if there is one"},
+            doubt={
+                **_TEXT,
+                "description": "why nobody can tell whether a healthy run learned; empty otherwise",
+            },
             first_fault={"anyOf": [{"$ref": "#/$defs/first_fault"}, {"type": "null"}]},
             suspects=_list("suspect", "most likely first; of those tried, verified ones"),
             findings=_list("finding", "in the order of (onset, position)"),

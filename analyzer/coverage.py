@@ -75,6 +75,14 @@ class Coverage:
     thinned: tuple[str, ...] = ()
 
     @property
+    def unjudged_by_need(self) -> Mapping[str, tuple[str, ...]]:
+        """The rules that could not judge, by what they would need."""
+        by_need: dict[str, tuple[str, ...]] = {}
+        for entry in self.unjudged:
+            by_need[entry.needs] = (*by_need.get(entry.needs, ()), entry.rule)
+        return by_need
+
+    @property
     def extent(self) -> str:
         """In how many iterations statistics were taken, in words."""
         counted = f"{self.n_recorded} of {self.n_iterations} iterations"
@@ -140,7 +148,9 @@ def _rule_needs(rule: Rule, length: int, n_series: int) -> str:
         activations = "/".join(sorted(rule.scope.activations))
         return f"recorded {kinds}" + (f" of layers with {activations}" if activations else "")
     if length < rule.patience:
-        return f"{rule.patience} iterations, not {length}"
+        which = f" {rule.applies}" if rule.applies else ""
+        wanted = f"{rule.patience} iterations" if rule.patience > 1 else "an iteration"
+        return f"{wanted}{which}, not {length}"
     return ""
 
 

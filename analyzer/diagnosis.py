@@ -23,8 +23,10 @@ from .findings import CURVE_SYMPTOMS, Finding, find, first_of_the_worst, order
 from .guilty import guilty_rows
 from .localization import FirstFault, locate
 from .notebook import diagnosis_html, findings_frame
-from .outcome import Outcome, outcome_of
+from .outcome import LONG_ENOUGH, Outcome, outcome_of
+from .outlier import CONSEQUENCES, find_outlier
 from .program import program_of
+from .rates import Rates, rates_of
 from .rules import CURVE_RULES
 from .rules.rule import Severity, Symptom
 from .run import Ending, Run, run_of
@@ -41,6 +43,10 @@ MIN_ITERATIONS = 20
 
 # Notices of single tensors are common in good runs, and only support a suspect.
 _NOTED = frozenset({*(check.name for check in CHECKS), *(rule.name for rule in CURVE_RULES)})
+
+
+# What the program says, however early its run breaks.
+_WRITTEN = frozenset({Symptom.OPTIMIZER_SETTINGS, Symptom.NEGATIVE_RATES})
 
 
 @dataclass(frozen=True)
@@ -63,6 +69,8 @@ class Diagnosis:
         What the verdict rests on.
     run
         The run itself and how it ended.
+    doubt
+        What a healthy verdict leaves open: why nobody can tell whether the run learned; else empty.
     verification
         What came of replaying the recorded batches; None: nobody asked.
     """
@@ -74,6 +82,7 @@ class Diagnosis:
     findings: tuple[Finding, ...]
     coverage: Coverage
     run: Run
+    doubt: str = ""
     verification: Verification | None = None
 
     @property
@@ -141,24 +150,40 @@ def diagnosis_of(
     run = run_of(reader, source)
     is_going_on = is_followed and run.ending is Ending.NOT_RECORDED
     facts = _facts(replayed, reader, seen, is_whole=run.is_whole and not is_going_on)
+    if run.ending is Ending.EXCEPTION:
+        facts = replace(facts, ending=run.ending_message)
     seen = excused(seen, facts.outcome)
     findings = tuple(sorted((*seen, *look(facts)), key=order))
     coverage = coverage_of(replayed)
     first = first_of_the_worst(findings)
     if first is not None and reader.n_iterations:
         window = read_window(reader, first.onset)
-        fault = locate(reader.header, first, findings, window)
+        at = _thrown_over_at(first, findings)
+        outlier = None if at is None else find_outlier(reader, at)
+        fault = locate(reader.header, first, findings, window, outlier)
         if first.symptom is Symptom.NON_FINITE:
             rows = guilty_rows(reader, fault.moment.iteration, fault.place.series)
             fault = replace(fault, rows=rows)
         grown = growths(window, fault.place.position)
-        case = Case(reader.header, _telling(findings), fault, grown, facts)
+        case = Case(reader.header, _telling(findings), fault, grown, outlier, facts)
         suspects = infer(case)
         if first.symptom not in CURVE_SYMPTOMS or suspects[0].confidence >= LEAST_CONFIDENCE:
             return Diagnosis(Verdict.FAULTY, "", fault, suspects, findings, coverage, run)
     needs = _needs(coverage, run, facts.outcome)
-    verdict = Verdict.UNKNOWN if needs else Verdict.HEALTHY
-    return Diagnosis(verdict, needs, None, (), findings, coverage, run)
+    if needs:
+        return Diagnosis(Verdict.UNKNOWN, needs, None, (), findings, coverage, run)
+    doubt = facts.outcome.doubt
+    return Diagnosis(Verdict.HEALTHY, "", None, (), findings, coverage, run, doubt)
+
+
+def _thrown_over_at(first: Finding, findings: Sequence[Finding]) -> int | None:
+    """When it showed that something threw the weights over, if anything did.
+
+    That is the first fault, or where this is a matter of the whole run, the first such harm.
+    """
+    harmful = [f for f in findings if f.severity >= Severity.SEVERE and f.symptom in CONSEQUENCES]
+    shown = [first] if first.is_dated else harmful
+    return min((f.onset for f in shown if f in harmful), default=None)
 
 
 def _telling(findings: Sequence[Finding]) -> tuple[Finding, ...]:
@@ -167,7 +192,10 @@ def _telling(findings: Sequence[Finding]) -> tuple[Finding, ...]:
     return tuple(
         finding
         for finding in findings
-        if broken_at is None or finding.severity is Severity.FATAL or finding.onset < broken_at
+        if broken_at is None
+        or finding.severity is Severity.FATAL
+        or finding.onset < broken_at
+        or finding.symptom in _WRITTEN
     )
 
 
@@ -184,12 +212,15 @@ def _facts(replayed: Replay, reader: TraceReader, seen: Sequence[Finding], is_wh
         outcome = outcome.so_far()
     severe = [f for f in excused(seen, outcome) if f.severity is Severity.SEVERE]
     outcome = replace(outcome, is_hurt=bool(severe))
-    return Facts(program, read_ends(reader, _broken_at(seen)), outcome, epochs)
+    rates = rates_of(reader) if outcome.is_harmed or outcome.is_little else Rates()
+    return Facts(program, read_ends(reader, _broken_at(seen)), outcome, epochs, rates)
 
 
 def _needs(coverage: Coverage, run: Run, outcome: Outcome) -> str:
     """What is missing for a verdict; empty if nothing is."""
     if coverage.n_iterations == 0:
+        if run.ending is Ending.EXCEPTION:
+            return "a run that gets through its first step, which this one left by an exception"
         return "a trace with at least one recorded iteration"
     if coverage.n_covered < MIN_ITERATIONS:
         return (
@@ -197,7 +228,7 @@ def _needs(coverage: Coverage, run: Run, outcome: Outcome) -> str:
             "everything stayed finite"
         )
     if run.ending is Ending.EXCEPTION:
-        return "a run that does not stop with an exception; up to there nothing is wrong with it"
+        return "a run that does not stop with an exception; nothing recorded before it is wrong"
     if run.ending is Ending.FAILED or not run.is_whole:
         return "a recording of the whole run; this one ended early, and all is well up to there"
     if outcome.is_unfinished:
@@ -205,10 +236,19 @@ def _needs(coverage: Coverage, run: Run, outcome: Outcome) -> str:
             f"a longer run: this one ended after {outcome.n_iterations} steps while its loss was "
             f"still falling, and had come to little ({outcome})"
         )
+    if outcome.is_little_yet:
+        return (
+            f"a longer run: this one shows no fault, but ended after {outcome.n_iterations} steps "
+            f"{outcome.comparison} always answering the same ({outcome}); whether a run learns is "
+            f"not judged in less than {LONG_ENOUGH}"
+        )
     if outcome.is_little:
         return (
-            "a run that learns: this one is hardly better than always answering the same "
-            f"({outcome}), and nothing in it says why. The targets may not follow from the inputs; "
-            "whether the model can learn a few samples by heart would tell"
+            f"a run that learns: this one is {outcome.comparison} always answering the same "
+            f"({outcome}), and nothing that was recorded says why. Look first at the code: what a "
+            "loss, a layer or a training step of your own computes, what layers add to the loss, "
+            "how the optimizer is set, and whether inputs and targets still belong together. If "
+            "the model learns a few samples by heart, none of these stops it, and the targets may "
+            "not follow from the inputs"
         )
     return ""

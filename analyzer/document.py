@@ -32,6 +32,7 @@ def document_of(diagnosis: "Diagnosis", schema: int) -> Document:
         "schema": schema,
         "verdict": diagnosis.verdict,
         "needs": diagnosis.needs,
+        "doubt": diagnosis.doubt,
         "first_fault": None if fault is None else _fault(fault),
         "suspects": [_suspect(rank, suspect) for rank, suspect in enumerate(diagnosis.suspects, 1)],
         "findings": [_finding(finding) for finding in diagnosis.findings],

@@ -3,6 +3,7 @@
 Iterations that were not recorded do not count: a thinned trace has ends as well.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,11 +53,11 @@ class Ends:
 
     def least(self, series: int, column: str) -> float:
         """The smallest number at either end; NaN without one."""
-        return float(np.fmin.reduce(self._both(series, column), initial=np.nan))
+        return float(np.fmin.reduce(self.both(series, column), initial=np.nan))
 
     def most(self, series: int, column: str) -> float:
         """The largest number at either end; NaN without one."""
-        return float(np.fmax.reduce(self._both(series, column), initial=np.nan))
+        return float(np.fmax.reduce(self.both(series, column), initial=np.nan))
 
     def peak_ratio(self, series: int, other: int, floor: float) -> float:
         """The largest rms of one tensor relative to another, at least a floor, at the start."""
@@ -66,8 +67,14 @@ class Ends:
         ratio = rms / np.maximum(size, floor)
         return float(np.fmax.reduce(ratio))
 
-    def _both(self, series: int, column: str) -> NDArray[np.float64]:
+    def both(self, series: int, column: str) -> NDArray[np.float64]:
+        """What was recorded at either end, in order; shape (rows,)."""
         parts = [_recorded(block, series, column) for block in (self.start, self.stop)]
+        return np.concatenate(parts)
+
+    def together(self, series: Sequence[int], column: str) -> NDArray[np.float64]:
+        """A column of several series where all were recorded, at either end; (rows, series)."""
+        parts = [jointly(block, series, column) for block in (self.start, self.stop)]
         return np.concatenate(parts)
 
 
@@ -93,6 +100,15 @@ def read_ends(reader: TraceReader, broken_at: int | None = None) -> Ends:
     n_near_start = int(np.searchsorted(first.recorded, first.recorded[0] + reach))
     n_far_from_stop = int(np.searchsorted(last.recorded, last.recorded[-1] - reach, "right"))
     return Ends(rows_of(first, 0, n_near_start), rows_of(last, n_far_from_stop, len(last.recorded)))
+
+
+def jointly(block: Block, series: Sequence[int], column: str) -> NDArray[np.float64]:
+    """A column of several series in the rows in which all were recorded; (rows, series)."""
+    index = list(series)
+    if min(index) < 0 or not len(block.recorded):
+        return np.zeros((0, len(index)))
+    is_recorded = (block.statistics["n"][:, index] > 0).all(axis=1)
+    return np.asarray(block.statistics[column][is_recorded][:, index], np.float64)
 
 
 def _recorded(block: Block, series: int, column: str) -> NDArray[np.float64]:

@@ -52,10 +52,10 @@ class Finding:
         """The finding as a piece of evidence: since when, and how strongly."""
         if not self.is_dated:
             return f"the {self} ({self.quantity}: {self.peak:.3g})"
-        return (
-            f"the {self} since iteration {self.onset} "
-            f"({self.quantity}: {self.peak:.3g} at iteration {self.peak_iteration})"
-        )
+        # What was seen before the stretch in question has another time.
+        is_within = self.peak_iteration >= self.onset
+        at = f"at iteration {self.peak_iteration}" if is_within else "at most"
+        return f"the {self} since iteration {self.onset} ({self.quantity}: {self.peak:.3g} {at})"
 
 
 def find(replay: Replay) -> tuple[Finding, ...]:

@@ -8,22 +8,10 @@ from numpy.typing import NDArray
 
 from deeplocalize.traces.header import Header
 from deeplocalize.traces.interface import TensorEntry, TraceReader
-from deeplocalize.traces.schema import Kind
 
 from .places import Place, place_of
 
 MAX_ROWS = 8
-
-# Kinds whose first axis is the sample.
-_PER_SAMPLE = (
-    Kind.INPUT,
-    Kind.LABEL,
-    Kind.SAMPLE_WEIGHT,
-    Kind.PREACTIVATION,
-    Kind.OUTPUT,
-    Kind.OUTPUT_GRADIENT,
-    Kind.PREACTIVATION_GRADIENT,
-)
 
 
 @dataclass(frozen=True)
@@ -68,7 +56,7 @@ def kept_samples(reader: TraceReader, iteration: int) -> dict[int, TensorEntry]:
     return {
         entry.series: entry
         for entry in reader.tensor_entries()
-        if entry.iteration == iteration and reader.header.series[entry.series].kind in _PER_SAMPLE
+        if entry.iteration == iteration and reader.header.series[entry.series].kind.has_sample_axis
     }
 
 

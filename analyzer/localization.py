@@ -10,6 +10,7 @@ from .chain import Link, chain_of
 from .findings import Finding
 from .guilty import GuiltyRows
 from .operation import Nature, nature_of
+from .outlier import Outlier
 from .places import LayerRef, Moment, Place, layer_ref
 from .producer import Origin, producer_of
 from .rules.rule import Symptom
@@ -46,9 +47,21 @@ class FirstFault:
     is_dated: bool = True
     rows: GuiltyRows | None = None
 
+    @property
+    def caveat(self) -> str:
+        """Which layers might be meant instead, in a sentence; empty if none."""
+        if not self.alternatives:
+            return ""
+        names = ", ".join(map(str, self.alternatives))
+        return f"Layers that were not recorded could be meant as well: {names}."
+
 
 def locate(
-    header: Header, finding: Finding, findings: Sequence[Finding], window: Window
+    header: Header,
+    finding: Finding,
+    findings: Sequence[Finding],
+    window: Window,
+    outlier: Outlier | None = None,
 ) -> FirstFault:
     """Localize a finding, looking at the iterations around its onset.
 
@@ -58,7 +71,10 @@ def locate(
         What `first_of_the_worst` chose from ``findings``.
     window
         The iterations around the finding's onset.
+    outlier
+        What was fed before and is out of line, if anything.
     """
+    chain = chain_of(finding, findings, window, outlier if finding.is_dated else None)
     if finding.symptom is not Symptom.NON_FINITE:
         return FirstFault(
             moment=window.moment,
@@ -67,7 +83,7 @@ def locate(
             place=finding.place,
             symptom=finding.symptom,
             explanation=_persisting(finding),
-            chain=chain_of(finding, findings, window),
+            chain=chain,
             is_dated=finding.is_dated,
         )
     producer = producer_of(header, finding.place, window)
@@ -83,12 +99,12 @@ def locate(
         nature=nature_of(window, finding.place.series),
         hint=producer.hint,
         alternatives=tuple(layer_ref(header.layers[i]) for i in producer.alternatives),
-        chain=chain_of(finding, findings, window),
+        chain=chain,
         is_certain=is_certain,
     )
 
 
 def _persisting(finding: Finding) -> str:
-    share = f", in {finding.n_holding} of {finding.n_judged} recorded iterations"
+    share = f", in {finding.n_holding} of the {finding.n_judged} iterations that could be judged"
     is_always = finding.n_holding == finding.n_judged
     return f"the {finding}{'' if is_always else share} ({finding.quantity}: {finding.peak:.4g})"

@@ -8,7 +8,7 @@ import pandas as pd
 
 from .causes import Suspect
 from .chain import Link, Relation
-from .conclusion import conclude, ending
+from .conclusion import conclude, elsewhere, ending
 from .findings import Finding
 from .verdict import Verdict
 
@@ -34,6 +34,10 @@ def diagnosis_html(diagnosis: "Diagnosis") -> str:
     if fault is not None:
         if fault.hint:
             parts.append(f"<p>Most likely: {escape(fault.hint)}.</p>")
+        if fault.caveat:
+            parts.append(f"<p>{escape(fault.caveat)}</p>")
+        if elsewhere(diagnosis):
+            parts.append(f"<p>{escape(elsewhere(diagnosis))}</p>")
         parts.append(f"<ul>{''.join(map(_link, fault.chain))}</ul>")
         if fault.rows is not None:
             parts.append(f"<p>{escape(str(fault.rows))}</p>")

@@ -38,7 +38,7 @@ def forward_hint(
         )
     if nature_of(window, series) is Nature.INFINITE:
         return _infinite_hint(window, series, known)
-    return _undefined_hint(window, known)
+    return _undefined_hint(window, series, known)
 
 
 def backward_hint(window: Window, around: Sequence[int]) -> str:
@@ -106,11 +106,22 @@ def _infinite_hint(window: Window, series: int, inputs: Sequence[int]) -> str:
     return f"a result beyond the range of {dtype} (up to {limit:.3g}), or a division by zero"
 
 
-def _undefined_hint(window: Window, inputs: Sequence[int]) -> str:
+def _undefined_hint(window: Window, series: int, inputs: Sequence[int]) -> str:
+    """What fits; not the sign of an input, where the layer took such inputs without harm before.
+
+    Zeros it may have taken one by one, and now they are all that a row holds.
+    """
     smallest = min((window.value(i, "min") for i in inputs), default=float("nan"))
     n_zero = sum(int(window.value(i, "n_zero")) for i in inputs)
+    largest = max((window.value(i, "max") for i in inputs), default=float("nan"))
+    dtype = window.header.series[series].dtype
     guesses = []
-    if smallest < 0:
+    if largest > np.log(largest_finite(dtype)):
+        guesses.append(
+            f"its input reaches {largest:.4g}, exp overflows {dtype} above "
+            f"{np.log(largest_finite(dtype)):.4g}, and Inf / Inf is NaN"
+        )
+    if smallest < 0 and not window.was_finite_below(0.0, series, inputs):
         guesses.append(
             f"its input goes down to {smallest:.4g}: a square root, logarithm or power of a "
             "negative number"

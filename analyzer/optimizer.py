@@ -1,5 +1,6 @@
 """What a header says about the optimizer, in the words that evidence and fixes use."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -34,9 +35,19 @@ class OptimizerFacts:
         return float(value) if isinstance(value, int | float) else None
 
     def with_rate(self, factor: float) -> str:
-        """Keras code that makes this optimizer with another learning rate, left open."""
-        rate = "..." if self.learning_rate is None else f"{self.learning_rate * factor:.2g}"
-        return f"keras.optimizers.{self.class_name}(learning_rate={rate}"
+        """Keras code that makes this optimizer with another learning rate, left open.
+
+        The rate is a usual one, unless there is none on the way from the present one: where the
+        factor alone does not lead to one, that in the middle (of their logarithms).
+        """
+        if self.learning_rate is None:
+            return f"keras.optimizers.{self.class_name}(learning_rate=..."
+        rate, (low, high) = self.learning_rate * factor, self.usual_rates
+        if factor < 1 and self.learning_rate > low:
+            rate = max(rate, low) if rate <= high else math.sqrt(low * high)
+        elif factor > 1 and self.learning_rate < high:
+            rate = min(rate, high) if rate >= low else math.sqrt(low * high)
+        return f"keras.optimizers.{self.class_name}(learning_rate={rate:.2g}"
 
     @property
     def usual_rates(self) -> tuple[float, float]:

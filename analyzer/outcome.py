@@ -114,9 +114,16 @@ class Outcome:
     @property
     def is_little(self) -> bool:
         """Whether the run learned nothing, or next to nothing, as far as that is known."""
+        return self.n_iterations >= LONG_ENOUGH and self._is_low
+
+    @property
+    def is_little_yet(self) -> bool:
+        """The same of a run too short to count as stuck: nobody can tell whether it learns."""
+        return self.n_iterations < LONG_ENOUGH and self._is_low
+
+    @property
+    def _is_low(self) -> bool:
         best = self.best_skill
-        if self.n_iterations < LONG_ENOUGH:
-            return False
         return self.state is State.STUCK or (best is not None and best < LITTLE_SKILL)
 
     @property
@@ -126,6 +133,23 @@ class Outcome:
         is_low = self.best_skill is not None and self.best_skill <= LOW_SKILL
         is_open = self.state in (State.STUCK, State.POOR)
         return is_short and is_low and is_open and self.is_improving
+
+    @property
+    def doubt(self) -> str:
+        """Why it cannot be told whether the run learned anything; empty if it can."""
+        if self.best_skill is not None:
+            return ""
+        if not self.last_loss.n:
+            return "no loss was recorded"
+        if self.state is State.FLAT:
+            return f"its loss has hardly moved, and what needs no learning is not known ({self})"
+        return ""
+
+    @property
+    def comparison(self) -> str:
+        """How a run that learned next to nothing compares with always answering the same."""
+        is_worse = self.best_skill is not None and self.best_skill < -STUCK_SKILL
+        return "worse than" if is_worse else "hardly better than"
 
     @property
     def trivial_loss(self) -> float | None:

@@ -27,16 +27,18 @@ _PHRASES = {
 class LayerRef:
     """A layer as a report names it: its index as the framework counts, its name and class.
 
-    The model itself has index -1.
+    The model itself has index -1. ``within`` is the path of the layer that holds it, if one does.
     """
 
     index: int
     name: str
     class_name: str
+    within: str = ""
 
     def __str__(self) -> str:
         number = f"layer {self.index}" if self.index >= 0 else "model"
-        return f'{number} "{self.name}" ({self.class_name})'
+        name = f"{self.within}/{self.name}" if self.within else self.name
+        return f'{number} "{name}" ({self.class_name})'
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class Moment:
 
 def layer_ref(layer: Layer) -> LayerRef:
     """How reports name a layer."""
-    return LayerRef(layer.index, layer.name, layer.class_name)
+    return LayerRef(layer.index, layer.name, layer.class_name, within=layer.path.rpartition("/")[0])
 
 
 def place_of(header: Header, series: int) -> Place:

@@ -182,7 +182,7 @@ def _of_passed_gradient(header: Header, layer: int, place: Place, window: Window
             f"into {_amount(place, window)}",
             _backward_hint(header, layer, window),
         )
-    takers = [i for i in fed_by(header, layer) if not _receives_broken_gradient(header, i, window)]
+    takers = [i for i in _takers(header, layer) if not _receives_broken_gradient(header, i, window)]
     if not takers:
         return Producer(
             Origin.LOSS_DERIVATIVE,
@@ -204,6 +204,15 @@ def _of_passed_gradient(header: Header, layer: int, place: Place, window: Window
         _backward_hint(header, producer, window),
         tuple(i for i in takers if i != producer),
     )
+
+
+def _takers(header: Header, layer: int) -> tuple[int, ...]:
+    """Layers that take the output: of the last layer of a nested model, those that take its."""
+    found, folder = fed_by(header, layer), header.layers[layer].path.rpartition("/")[0]
+    if found or not folder:
+        return found
+    outer = next((i for i, one in enumerate(header.layers) if one.path == folder), None)
+    return () if outer is None else _takers(header, outer)
 
 
 def _of_weight_gradient(header: Header, layer: int, place: Place, window: Window) -> Producer:

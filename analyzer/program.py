@@ -18,8 +18,8 @@ ACTIVATION_CLASSES = frozenset(
     {"Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "Softmax"}
 )  # fmt: skip
 NOISE_CLASSES = frozenset(
-    {"Dropout", "SpatialDropout1D", "SpatialDropout2D", "AlphaDropout", "GaussianDropout",
-     "GaussianNoise"}
+    {"Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "AlphaDropout",
+     "GaussianDropout", "GaussianNoise"}
 )  # fmt: skip
 LINEAR_CLASSES = frozenset(
     {"Flatten", "Reshape", "Permute", "Dropout", "SpatialDropout1D", "SpatialDropout2D",

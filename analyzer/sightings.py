@@ -39,7 +39,9 @@ def _finding(facts: Facts, check: Check, sighting: Sighting) -> Finding:
 
 
 def _place(facts: Facts, sighting: Sighting) -> Place:
-    header, series = facts.program.header, facts.series(sighting.kind, sighting.layer)
+    header, series = facts.program.header, sighting.series
+    if series < 0:
+        series = facts.series(sighting.kind, sighting.layer)
     if series >= 0:
         return place_of(header, series)
     layer = None if sighting.layer is None else layer_ref(header.layers[sighting.layer])

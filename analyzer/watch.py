@@ -9,6 +9,7 @@ from deeplocalize.traces.header import Header, Series
 from deeplocalize.traces.schema import Kind
 from deeplocalize.traces.table import Block
 
+from .constraint import is_constrained
 from .graph import has_weights, output_layers
 from .rules.rule import Rule, Scope
 from .rules.view import Index, Values, View
@@ -116,6 +117,7 @@ def _covers(scope: Scope, header: Header, series: Series, outputs: frozenset[int
         and activation not in scope.excluded_activations
         and not (scope.hidden_layers_only and series.layer in outputs)
         and not (scope.parametric_layers_only and not _has_weights(header, series))
+        and not (scope.free_weights_only and is_constrained(header, series))
     )
 
 

@@ -17,6 +17,8 @@ from .places import Moment
 N_BEFORE = 32
 N_AFTER = 1
 
+NON_FINITE_COUNTS = ("n_nan", "n_posinf", "n_neginf")
+
 
 @dataclass(frozen=True, eq=False)
 class Window:
@@ -71,6 +73,15 @@ class Window:
     def n_inf(self, series: int) -> int:
         """Infinite elements at the moment."""
         return int(self.value(series, "n_posinf") + self.value(series, "n_neginf"))
+
+    def was_finite_below(self, limit: float, series: int, others: Sequence[int]) -> bool:
+        """Whether a tensor was finite in an earlier iteration in which another had values below."""
+        statistics = self.block.statistics
+        broken = sum(statistics[name][: self.at, series] for name in NON_FINITE_COUNTS)
+        is_finite = (statistics["n"][: self.at, series] > 0) & (broken == 0)
+        return any(
+            bool((is_finite & (statistics["min"][: self.at, i] < limit)).any()) for i in others
+        )
 
     def rms_until(
         self, series: int, includes_moment: bool

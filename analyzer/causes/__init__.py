@@ -7,7 +7,7 @@ that name the same cause in the same place are merged, and only a handful is kep
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import replace
 
-from . import breakage, design, learning, stillness
+from . import breakage, design, learning, outlying, stillness
 from .calibration import believable
 from .cause import Case, Cause, Suspect, Target, fact_of
 
@@ -18,6 +18,7 @@ MAX_SUSPECTS = 5
 UNCERTAIN_SHARE = 0.8
 
 INFERENCES: tuple[Callable[[Case], Iterable[Suspect]], ...] = (
+    outlying.suspects,
     design.suspects,
     breakage.suspects,
     stillness.suspects,

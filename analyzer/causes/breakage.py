@@ -11,6 +11,7 @@ from ..producer import Origin
 from ..program import RECURRENT_CLASSES, only_multiplies
 from ..rules.rule import Symptom
 from .cause import Case, Cause, Suspect, Target, clue
+from .outlying import COLUMNS
 
 
 def suspects(case: Case) -> Iterable[Suspect]:
@@ -49,7 +50,7 @@ def _growing_weights(case: Case) -> tuple[str, ...]:
 
 def _input_values(case: Case) -> Suspect:
     fault = case.first_fault
-    column = {Kind.INPUT: "x", Kind.LABEL: "y"}.get(fault.place.kind, "sample_weight")
+    column = COLUMNS[fault.place.kind]
     return Suspect(
         cause=Cause.INPUT_VALUES,
         target=Target.DATA,
@@ -138,10 +139,24 @@ def _instability(case: Case, is_likely: bool) -> Suspect:
         confidence=weight / (1 + 0.5 * bool(fault.alternatives)),
         symptoms=(Symptom.NON_FINITE,),
         evidence=(f"{fault.explanation} ({fault.moment})", *hint),
-        fix=_bounded(case)
-        if _has_exploded(case)
-        else _stabilised(fault.layer, fault.nature, fault.phase, is_loss),
+        fix=_fix(case, is_loss),
     )
+
+
+def _fix(case: Case, is_loss: bool) -> str:
+    fault = case.first_fault
+    if _has_exploded(case):
+        return _bounded(case)
+    if fault.nature is Nature.INFINITE and _is_float16(case):
+        return (
+            "float16 ends at 65504. Keep weights and the loss in float32:\n"
+            'keras.config.set_dtype_policy("mixed_float16")  # before the model is built'
+        )
+    return _stabilised(fault.layer, fault.nature, fault.phase, is_loss)
+
+
+def _is_float16(case: Case) -> bool:
+    return case.header.series[case.first_fault.place.series].dtype == "float16"
 
 
 def _has_exploded(case: Case) -> bool:
@@ -191,7 +206,8 @@ def _stabilised(layer: LayerRef | None, nature: Nature | None, phase: Phase, is_
     return (
         f"{where}eep denominators and arguments positive:\n"
         "a / keras.ops.maximum(b, keras.backend.epsilon())\n"
-        "keras.ops.sqrt(keras.ops.maximum(x, 0.0))"
+        "keras.ops.sqrt(keras.ops.maximum(x, 0.0))\n"
+        "keras.ops.exp(x - keras.ops.max(x, axis=-1, keepdims=True))  # in a softmax"
     )
 
 

@@ -10,6 +10,7 @@ from ..chain import Growth
 from ..checks import Facts
 from ..findings import Finding
 from ..localization import FirstFault
+from ..outlier import Outlier
 from ..places import LayerRef, layer_ref
 from ..rules.rule import Symptom
 from ..trial import Trial
@@ -95,13 +96,15 @@ class Suspect:
 class Case:
     """Everything that suspects are inferred from: what the run did and what it was.
 
-    ``facts`` are what the checks looked at (None: none did).
+    ``outlier`` is a value that was fed before the fault and is out of line, if any. ``facts`` are
+    what the checks looked at (None: none did).
     """
 
     header: Header
     findings: tuple[Finding, ...]
     first_fault: FirstFault
     growths: tuple[Growth, ...] = ()
+    outlier: Outlier | None = None
     facts: Facts | None = None
 
     def showing(self, *symptoms: Symptom) -> tuple[Finding, ...]:

@@ -3,8 +3,12 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from deeplocalize.traces.schema import Kind
+
+from ..constraint import constraint_of
 from ..findings import Finding
 from ..optimizer import optimizer_facts
+from ..program import Program
 from ..rules.rule import Severity, Symptom
 from .cause import Case, Cause, Suspect, Target, clue
 
@@ -25,6 +29,8 @@ def suspects(case: Case) -> Iterable[Suspect]:
     for finding in case.findings:
         design = DESIGNS.get(finding.symptom)
         if design is None or finding.severity < Severity.SEVERE:
+            continue
+        if _has_fitting_output(case, finding):
             continue
         yield Suspect(
             cause=design.cause,
@@ -60,19 +66,45 @@ def _fixed(text: str) -> Fix:
     return lambda case, finding: text
 
 
-def _fitting_output(case: Case, finding: Finding) -> str:
+def _fitting_activation(program: Program) -> str:
     """The output activation that the loss and the targets ask for."""
+    if program.loss.from_logits:
+        return "linear"
+    if program.loss.is_over_classes:
+        return "softmax"
+    is_binary = program.loss.name == "binary_crossentropy" or _is_binary(program)
+    return "sigmoid" if is_binary else "linear"
+
+
+def _is_binary(program: Program) -> bool:
+    target = program.target
+    return (
+        target is not None and (target.min, target.max) == (0, 1) and bool(target.is_integer_valued)
+    )
+
+
+def _fitting_output(case: Case, finding: Finding) -> str:
+    """A layer with the activation that fits."""
     program = case.facts.program if case.facts is not None else None
-    name = program.loss.name if program is not None else ""
-    units = program.head.n_units if program is not None and program.head is not None else 0
-    if name in ("categorical_crossentropy", "sparse_categorical_crossentropy"):
-        return f'Dense({units or "n_classes"}, activation="softmax")'
-    if name == "binary_crossentropy":
-        return f'Dense({units or 1}, activation="sigmoid")'
-    target = program.target if program is not None else None
-    if target is not None and (target.min, target.max) == (0, 1) and target.is_integer_valued:
-        return f'Dense({units or 1}, activation="sigmoid") with loss="binary_crossentropy"'
-    return f'Dense({units or 1}, activation="linear")'
+    if program is None:
+        return 'Dense(1, activation="linear")'
+    activation = _fitting_activation(program)
+    n_units = program.head.n_units if program.head is not None else 0
+    units = str(n_units or 1)
+    if activation == "softmax" and n_units <= 1:
+        units = "n_classes"  # a softmax over one unit is 1
+    loss = ' with loss="binary_crossentropy"'
+    is_other_loss = activation == "sigmoid" and program.loss.name != "binary_crossentropy"
+    return f'Dense({units}, activation="{activation}"){loss if is_other_loss else ""}'
+
+
+def _has_fitting_output(case: Case, finding: Finding) -> bool:
+    """Whether there is nothing to change: what is constant is so for another reason."""
+    program = case.facts.program if case.facts is not None else None
+    if finding.symptom is not Symptom.CONSTANT_OUTPUT or program is None or program.head is None:
+        return False
+    is_fitting = program.head.activation == _fitting_activation(program)
+    return is_fitting and not (program.head.activation == "softmax" and program.head.n_units == 1)
 
 
 def _enough_units(case: Case, finding: Finding) -> str:
@@ -105,12 +137,29 @@ def _default_settings(case: Case, finding: Finding) -> str:
     return f"Leave the other settings: model.compile(optimizer={optimizer.with_rate(1.0)}), ...)"
 
 
+def _trained(case: Case, finding: Finding) -> str:
+    if any(series.kind is Kind.WEIGHT_UPDATE for series in case.header.series):
+        return (
+            "Hand the gradients to the optimizer at the end of train_step:\n"
+            "self.optimizer.apply(gradients, self.trainable_weights)"
+        )
+    return "model.trainable = True  # or of the layers to train, before model.compile(...)"
+
+
 def _larger_epsilon(case: Case, finding: Finding) -> str:
     optimizer = optimizer_facts(case.header)
     return (
         'Keep weights in float32: keras.mixed_precision.set_global_policy("mixed_float16")\n'
         f"or model.compile(optimizer={optimizer.with_rate(1.0)}, epsilon=1e-3), ...)"
     )
+
+
+def _weaker_hold(case: Case, finding: Finding) -> str:
+    layer = case.layer_of(finding.place.layer)
+    if layer is not None and constraint_of(layer, finding.place.tensor):
+        return "Leave out the constraint, or take a wider one: keras.constraints.MaxNorm(3)"
+    regularized = "activity" if finding.place.kind is Kind.OUTPUT else "kernel"
+    return f"{regularized}_regularizer=keras.regularizers.L2(1e-4)"
 
 
 SCALED = (
@@ -210,16 +259,57 @@ DESIGNS: dict[Symptom, Design] = {
         Cause.EXTRA_LAYER, Target.LAYER, _fixed("Dropout(0.3), or none until the model learns")
     ),
     Symptom.CRUSHED_WEIGHTS: Design(
-        Cause.EXTRA_LAYER, Target.LAYER, _fixed('kernel_regularizer=keras.regularizers.L2(1e-4)')
+        Cause.EXTRA_LAYER, Target.LAYER, _weaker_hold
     ),
     Symptom.LARGE_STEPS: _RATE_DOWN,
     Symptom.SMALL_STEPS: Design(
         Cause.LEARNING_RATE, Target.OPTIMIZER,
         _fixed("Raise the learning rate, e.g. keras.optimizers.Adam(learning_rate=1e-3)"),
     ),
-    Symptom.NOTHING_TRAINED: Design(
-        Cause.OPTIMIZER, Target.TRAINING,
-        _fixed("model.trainable = True  # or of the layers to train, before model.compile(...)"),
+    Symptom.NOTHING_TRAINED: Design(Cause.OPTIMIZER, Target.TRAINING, _trained),
+    Symptom.DYING_RATE: Design(
+        Cause.LEARNING_RATE, Target.OPTIMIZER,
+        _fixed("Let it fall over the whole run, or not at all:\n"
+               "keras.optimizers.schedules.CosineDecay(1e-3, decay_steps=epochs * len(batches))"),
+    ),
+    Symptom.NO_GRADIENT: Design(
+        Cause.LOSS_FUNCTION, Target.LOSS,
+        _fixed("Look at loss_weights, and at what stands between the outputs and the loss: does "
+               "it pass gradients on (no argmax, round, NumPy, stop_gradient)?"),
+    ),
+    Symptom.OUTWEIGHED_LOSS: Design(
+        Cause.LOSS_FUNCTION, Target.LOSS,
+        _fixed("Weigh what is added: smaller factors in add_loss and in regularizers, so that both "
+               "parts are of the same order"),
+    ),
+    Symptom.SAMPLES_IGNORED: Design(
+        Cause.DATA_OTHER, Target.DATA,
+        _fixed("Give every class and sample that is to be learned a weight above 0: look at "
+               "class_weight and at np.unique(sample_weight)"),
+    ),
+    Symptom.SORTED_LABELS: Design(
+        Cause.DATA_OTHER, Target.DATA,
+        _fixed("Shuffle: model.fit(..., shuffle=True), dataset.shuffle(len(x)), or\n"
+               "order = np.random.permutation(len(x)); x, y = x[order], y[order]"),
+    ),
+    Symptom.BROADCAST_LOSS: Design(
+        Cause.LOSS_FUNCTION, Target.LOSS,
+        _fixed("Bring targets to the shape of the outputs, y = y[:, None], or use "
+               "self.compute_loss(y=y, y_pred=y_pred)"),
+    ),
+    Symptom.NEGATIVE_RATES: Design(
+        Cause.ACTIVATION_LOSS_MISMATCH, Target.LAYER,
+        _fixed('Dense(..., activation="exponential"), or "softplus"'),
+    ),
+    Symptom.NO_BATCH_VARIANCE: Design(
+        Cause.EPOCHS_OR_BATCH_SIZE, Target.LAYER,
+        _fixed("Larger batches, model.fit(..., batch_size=32), or keras.layers.LayerNormalization, "
+               "which looks at one sample"),
+    ),
+    Symptom.SAME_FOR_ALL: Design(
+        Cause.EXTRA_LAYER, Target.LAYER,
+        _fixed("Operate on the axes behind the first, which is that of the samples: "
+               "keras.ops.mean(x, axis=1)"),
     ),
     Symptom.FEW_STEPS: Design(
         Cause.EPOCHS_OR_BATCH_SIZE, Target.TRAINING,

@@ -1,20 +1,19 @@
 """Suspects for parts of a network that stand still: dead, zero, unchanged, without gradient."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from deeplocalize.traces.schema import Kind
 
 from ..findings import Finding
-from ..graph import fed_by, output_layers
+from ..graph import output_layers
 from ..optimizer import optimizer_facts
 from ..places import layer_ref
 from ..rules.rule import Symptom
+from . import cutoff
 from .cause import Case, Cause, Suspect, Target, clue
 
 _SQUASHING = frozenset({"sigmoid", "tanh", "hard_sigmoid", "softmax"})
-
-# That a Lambda stops gradients, by its class and its place alone: likely, and no more.
-_CUT_OFF = 0.6
 
 
 def suspects(case: Case) -> Iterable[Suspect]:
@@ -53,7 +52,7 @@ def _dead(case: Case, finding: Finding) -> Iterable[Suspect]:
         'kernel_initializer="he_normal"',
     )
     if is_born:
-        yield _initialization(finding, 0.4 if is_output else 0.7)
+        yield _first_weights(case, finding, 0.4 if is_output else 0.7)
         return
     yield Suspect(
         cause=Cause.LEARNING_RATE,
@@ -67,6 +66,20 @@ def _dead(case: Case, finding: Finding) -> Iterable[Suspect]:
             f"optimizer: {optimizer}",
         ),
         fix=f"A step too large pushes units into the zero half: {optimizer.with_rate(0.1)})",
+    )
+
+
+def _first_weights(case: Case, finding: Finding, confidence: float) -> Suspect:
+    """The initialization, and which one, if it is plain that it is that of the biases."""
+    suspect = _initialization(finding, confidence)
+    ends = case.facts.ends if case.facts is not None else None
+    biases = [i for i in _weights_of(case, finding) if case.header.series[i].tensor == "bias"]
+    if ends is None or not any(ends.first(i, "max") < 0 for i in biases):
+        return suspect
+    return replace(
+        suspect,
+        evidence=(*suspect.evidence, "all biases of the layer are below 0 from the start"),
+        fix='Leave the default, bias_initializer="zeros"',
     )
 
 
@@ -96,12 +109,41 @@ def _vanishing(case: Case, finding: Finding) -> Iterable[Suspect]:
 def _zero(case: Case, finding: Finding) -> Iterable[Suspect]:
     if finding.place.kind is Kind.WEIGHT and finding.onset == 0:
         yield _initialization(finding, 0.85)
+    elif finding.place.kind is Kind.OUTPUT and _begins_with_zeros(case, finding):
+        yield replace(
+            _initialization(finding, 0.9),
+            fix="Look at what fills the weights of this layer (weights=..., set_weights, a file "
+            "that was not found); or leave the default initializers, and the layer trainable",
+        )
     elif case.showing(Symptom.DEAD_UNITS):
         return
+    elif finding.place.kind is Kind.WEIGHT_GRADIENT and (
+        meant := tuple(cutoff.suspects(case, finding))
+    ):
+        yield from meant
     elif finding.onset == 0:
         yield _initialization(finding, 0.5)
     else:
         yield _unknown(finding)
+
+
+def _begins_with_zeros(case: Case, finding: Finding) -> bool:
+    """Whether the weights of the layer whose output stays zero were all zero at first."""
+    weights = _weights_of(case, finding)
+    ends = case.facts.ends if case.facts is not None else None
+    return ends is not None and bool(weights) and all(ends.first(i, "rms") == 0 for i in weights)
+
+
+def _weights_of(case: Case, finding: Finding) -> list[int]:
+    """The series of the weights of the layer that a finding is about."""
+    header = case.header
+    return [
+        i
+        for i, series in enumerate(header.series)
+        if series.kind is Kind.WEIGHT
+        and series.layer is not None
+        and layer_ref(header.layers[series.layer]) == finding.place.layer
+    ]
 
 
 def _unchanged(case: Case, finding: Finding) -> Iterable[Suspect]:
@@ -119,39 +161,7 @@ def _unchanged(case: Case, finding: Finding) -> Iterable[Suspect]:
             fix="Raise the learning rate, e.g. keras.optimizers.Adam(learning_rate=1e-3)",
         )
     else:
-        yield from _cut_off(case, finding)
-
-
-def _cut_off(case: Case, finding: Finding) -> Iterable[Suspect]:
-    """The `Lambda` that takes what the last layer that does not learn returns.
-
-    What it computes is not known, nor whether anything behind it learns: hence no more than
-    `_CUT_OFF`.
-    """
-    header = case.header
-    still = {f.place.layer for f in case.showing(Symptom.UNCHANGED_WEIGHT, Symptom.STAYS_ZERO)}
-    last = max(
-        (i for i, layer in enumerate(header.layers) if layer_ref(layer) in still),
-        key=lambda i: header.layers[i].order,
-    )
-    behind = [i for i in fed_by(header, last) if header.layers[i].class_name == "Lambda"]
-    if not behind:
-        yield _unknown(finding)
-        return
-    yield Suspect(
-        cause=Cause.EXTRA_LAYER,
-        target=Target.LAYER,
-        layer=layer_ref(header.layers[behind[0]]),
-        confidence=_CUT_OFF,
-        symptoms=(finding.symptom,),
-        evidence=(
-            clue(finding),
-            f"{layer_ref(header.layers[behind[0]])} takes what {layer_ref(header.layers[last])} "
-            "returns, and no gradient comes back through it",
-        ),
-        fix="Take out what has no derivative (argmax, round, a comparison, a cast to integers, "
-        "stop_gradient, NumPy), or replace it by something smooth such as softmax",
-    )
+        yield from tuple(cutoff.suspects(case, finding)) or (_unknown(finding),)
 
 
 def _initialization(finding: Finding, confidence: float) -> Suspect:
@@ -175,5 +185,6 @@ def _unknown(finding: Finding) -> Suspect:
         symptoms=(finding.symptom,),
         evidence=(clue(finding),),
         fix="Look at how this layer is connected: does the loss depend on its output, through "
-        "nothing but operations that have a derivative (no argmax, round, cast, stop_gradient)?",
+        "nothing but operations that have a derivative (no argmax, round, cast, stop_gradient)? "
+        "And does a train_step of your own hand its weights to the optimizer?",
     )

@@ -13,6 +13,7 @@ from ..ends import Ends
 from ..epochs import Epochs
 from ..outcome import POOR_SKILL, Outcome
 from ..program import Head, Program
+from ..rates import Rates
 from ..rules.rule import Severity, Symptom
 
 
@@ -24,6 +25,9 @@ class Facts:
     ends: Ends
     outcome: Outcome
     epochs: Epochs = field(default_factory=Epochs)
+    rates: Rates = field(default_factory=Rates)
+    ending: str = ""
+    """The exception that the run stopped with, in its own words; else empty."""
 
     def series(self, kind: Kind, layer: int | None = None) -> int:
         """The first series of a kind and a layer; -1 without one."""
@@ -67,6 +71,8 @@ class Sighting:
         The number that the check's threshold was compared with.
     sentence
         The predicate to the tensor as subject.
+    series
+        The tensor itself, where the layer has several of that kind; -1: the first of them.
     """
 
     kind: Kind
@@ -75,6 +81,7 @@ class Sighting:
     weight: float
     value: float
     sentence: str
+    series: int = -1
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from deeplocalize.traces.schema import Kind
 
 from ..outcome import FINE_SKILL, POOR_SKILL
-from ..program import n_columns
+from ..program import Head, n_columns
 from ..rules.rule import Severity, Symptom
 from .check import Check, Facts, Sighting
 
@@ -97,20 +97,37 @@ def _squashed_twice(facts: Facts, threshold: float) -> Iterator[Sighting]:
     if head is None or head.activation not in PROBABILITIES:
         return
     if head.inner_activation in PROBABILITIES:
+        # Answers may be right all the same: it is the loss that cannot fall.
+        is_held_up = facts.outcome.is_far
         yield Sighting(
-            Kind.OUTPUT, head.kernel_layer, facts.harm_below(threshold), 0.93,
+            Kind.OUTPUT, head.kernel_layer,
+            Severity.SEVERE if is_held_up else facts.harm_below(threshold), 0.93,
             facts.outcome.skill or 0.0,
             f"passes {head.inner_activation} before {head.activation}, which receives values from "
             "0 to 1 and cannot tell them far apart",
         )  # fmt: skip
     if not program.loss.from_logits:
         return
+    is_harmless = _are_logits_found(facts, head)
     yield Sighting(
-        Kind.OUTPUT, head.activated_by, facts.harm_below(threshold), 0.93,
+        Kind.OUTPUT, head.activated_by,
+        Severity.NOTICE if is_harmless else facts.harm_below(threshold), 0.93,
         facts.outcome.skill or 0.0,
-        f"passes {head.activation}, while the loss has from_logits=True and squashes what it gets "
-        "(unless the framework finds the logits behind it)",
+        f"passes {head.activation}, while the loss has from_logits=True and squashes what it gets"
+        + (" (here Keras finds the logits behind it, and the loss is right)" * is_harmless),
     )  # fmt: skip
+
+
+def _are_logits_found(facts: Facts, head: Head) -> bool:
+    """Whether Keras takes the loss from what its softmax or sigmoid received.
+
+    It does on TensorFlow, where nothing, such as a cast to float32, lies between.
+    """
+    header = facts.program.header
+    if "tensorflow" not in header.versions or head.activation not in ("softmax", "sigmoid"):
+        return False
+    is_float32 = head.output >= 0 and header.series[head.output].dtype == "float32"
+    return is_float32 and not head.trailing
 
 
 def _not_exclusive(facts: Facts, threshold: float) -> Iterator[Sighting]:
@@ -236,11 +253,12 @@ CHECKS = (
     ),
     Check(
         name="squashed twice", symptom=Symptom.SQUASHED_TWICE, condition=_squashed_twice,
-        threshold=0.7, quantity="skill, below which it is a fault",
+        threshold=0.7, quantity="skill of the run",
         statement="Probabilities are squashed once more: by a second activation, or by a loss with "
         "from_logits=True.",
         reason="The loss cannot come near 0, and its gradient is damped.",
-        source="exact; a notice where the run came seven tenths of the way all the same",
+        source="exact; a notice where the run came seven tenths of the way all the same, unless "
+        "there are two activations and the loss itself came less than half of the way",
         false_alarms="none known; Keras on TensorFlow takes the logits from behind a built-in "
         "activation, with a warning, so that no harm is done there",
     ),
@@ -275,7 +293,7 @@ CHECKS = (
     ),
     Check(
         name="rectified logits", symptom=Symptom.RECTIFIED_LOGITS, condition=_rectified_logits,
-        threshold=0.8, quantity="skill, below which it is a fault",
+        threshold=0.8, quantity="skill of the run",
         statement="A relu stands between the last kernel and its softmax or sigmoid.",
         reason="Logits below 0 carry the evidence against a class; they and their gradients are "
         "lost.",

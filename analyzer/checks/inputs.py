@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 
+from deeplocalize.traces.header import DataSummary
 from deeplocalize.traces.schema import Kind
 
 from ..graph import feeding, is_known, series_of, unknown_sources
@@ -110,6 +111,7 @@ def _feature_scales(facts: Facts, threshold: float) -> Iterator[Sighting]:
                 ratio,
                 f"has features of different scales: feature {features.largest} has an rms of "
                 f"{features.largest_rms:.3g}, half of the others {features.median_rms:.3g} or less",
+                series=_series_of(facts, summary),
             )  # fmt: skip
 
 
@@ -122,6 +124,7 @@ def _constant(facts: Facts, threshold: float) -> Iterator[Sighting]:
             yield Sighting(
                 Kind.INPUT, None, Severity.SEVERE, 0.93, summary.std,
                 f"is {summary.min:g} in every element of every sample",
+                series=_series_of(facts, summary),
             )  # fmt: skip
         elif (
             features is not None
@@ -129,8 +132,9 @@ def _constant(facts: Facts, threshold: float) -> Iterator[Sighting]:
             and (features.n_constant == features.n)
         ):
             yield Sighting(
-                Kind.INPUT, None, Severity.SEVERE, 0.93, 0.0, "is the same for every sample"
-            )
+                Kind.INPUT, None, Severity.SEVERE, 0.93, 0.0, "is the same for every sample",
+                series=_series_of(facts, summary),
+            )  # fmt: skip
 
 
 def _constant_features(facts: Facts, threshold: float) -> Iterator[Sighting]:
@@ -145,7 +149,16 @@ def _constant_features(facts: Facts, threshold: float) -> Iterator[Sighting]:
                 Kind.INPUT, None, Severity.NOTICE, 0.2, float(features.n_constant),
                 f"has {features.n_constant} of {features.n} features ({named}{more}) that are the "
                 f"same in all {features.n_rows} rows looked at",
+                series=_series_of(facts, summary),
             )  # fmt: skip
+
+
+def _series_of(facts: Facts, summary: DataSummary) -> int:
+    """The series of an input, of which there may be several."""
+    for i, series in enumerate(facts.program.header.series):
+        if series.kind is Kind.INPUT and series.tensor == summary.name:
+            return i
+    return -1
 
 
 CHECKS = (

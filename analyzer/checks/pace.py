@@ -7,6 +7,7 @@ import numpy as np
 
 from deeplocalize.traces.schema import Kind
 
+from ..constraint import is_constrained
 from ..graph import weighted_leaves
 from ..optimizer import optimizer_facts
 from ..outcome import LONG_ENOUGH, POOR_SKILL, SHORT, State
@@ -27,11 +28,15 @@ FAR_TOO_FAST = 10.0
 TRIAL_EPOCHS = 3
 
 
-def _kernels(facts: Facts) -> list[Kernel]:
+def _kernels(facts: Facts, is_any: bool = False) -> list[Kernel]:
+    """Those that the optimizer moves; of others, a constraint has its share in what moves them."""
+    header = facts.program.header
     return [
         kernel
         for kernel in facts.program.kernels
-        if kernel.update >= 0 and facts.program.layer(kernel.layer).class_name in KERNEL_CLASSES
+        if kernel.update >= 0
+        and facts.program.layer(kernel.layer).class_name in KERNEL_CLASSES
+        and (is_any or not is_constrained(header, header.series[kernel.update]))
     ]
 
 
@@ -67,9 +72,10 @@ def _nothing_trained(facts: Facts, threshold: float) -> Iterator[Sighting]:
 
 
 def _large(facts: Facts, threshold: float) -> Iterator[Sighting]:
-    ratios = [(_peak(facts, kernel), kernel) for kernel in _kernels(facts)]
-    ratios = [(ratio, kernel) for ratio, kernel in ratios if math.isfinite(ratio)]
     optimizer = optimizer_facts(facts.program.header)
+    kernels = _kernels(facts) or _kernels(facts, is_any=optimizer.is_fast)
+    ratios = [(_peak(facts, kernel), kernel) for kernel in kernels]
+    ratios = [(ratio, kernel) for ratio, kernel in ratios if math.isfinite(ratio)]
     is_certain = optimizer.excess > FAR_TOO_FAST and facts.harm_below(POOR_SKILL) > Severity.NOTICE
     if not ratios or not (facts.outcome.is_harmed or is_certain):
         return
@@ -79,6 +85,7 @@ def _large(facts: Facts, threshold: float) -> Iterator[Sighting]:
         yield Sighting(
             Kind.WEIGHT_UPDATE, kernel.layer, Severity.SEVERE, weight, ratio,
             f"reaches {ratio:.2g} of the weight in the first steps, under {optimizer}",
+            series=kernel.update,
         )  # fmt: skip
 
 
@@ -148,7 +155,7 @@ CHECKS = (
         reason="Steps of this size throw away what the weights were, and push units out of reach.",
         source="customary ratio is about 1e-3 (Karpathy, CS231n notes); usual learning rates after "
         "Bengio 2012; only where the run failed, or came less than half of the way at ten times "
-        "the usual rate",
+        "the usual rate; not of weights that a constraint holds",
         false_alarms="a run that fails for another reason",
     ),
     Check(

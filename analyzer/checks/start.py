@@ -8,13 +8,16 @@ import numpy as np
 from deeplocalize.traces.schema import Kind
 
 from ..graph import input_series, series_of
-from ..outcome import LITTLE_SKILL, POOR_SKILL
+from ..outcome import FINE_SKILL, LITTLE_SKILL, POOR_SKILL, TOO_SHORT
 from ..program import KERNEL_CLASSES, RECURRENT_CLASSES, Kernel
 from ..rules.rule import Severity, Symptom
 from .check import Check, Facts, Sighting
 
 # Uniform values up to 0.05, Keras's RandomUniform, are small for small layers but usual.
 MIN_RATIO = 1e-3
+
+# Spread of gradients relative to their size up to which they differ by rounding alone.
+SAME = 1e-3
 
 
 def _hidden_kernels(facts: Facts) -> Iterator[Kernel]:
@@ -28,16 +31,58 @@ def _hidden_kernels(facts: Facts) -> Iterator[Kernel]:
 
 
 def _equal(facts: Facts, threshold: float) -> Iterator[Sighting]:
-    if facts.program.header.is_resumed:
+    if facts.program.header.is_resumed or facts.outcome.n_iterations <= TOO_SHORT:
         return
-    ends = facts.ends
+    ends, skill = facts.ends, facts.outcome.skill
+    is_fine = skill is not None and skill >= FINE_SKILL
     for kernel in _hidden_kernels(facts):
         low, high = ends.first(kernel.weight, "min"), ends.first(kernel.weight, "max")
-        if low == high and kernel.shape[-1] > threshold:
-            yield Sighting(
-                Kind.WEIGHT, kernel.layer, Severity.SEVERE, 0.95, high,
-                f"begins with {high:g} everywhere: all units of the layer are and stay the same",
-            )  # fmt: skip
+        n_units = kernel.shape[-1]
+        if low != high or n_units <= threshold:
+            continue
+        begins = f"begins with {high:g} everywhere"
+        severity = Severity.NOTICE if is_fine else Severity.SEVERE
+        weight = 0.95
+        if _stays(facts, kernel):
+            sentence = f"{begins}, and is so to the end: all units of the layer are the same"
+        elif _is_given_one_gradient(facts, kernel):
+            sentence = (
+                f"{begins}, and all units of the layer are given the same gradient: they are and "
+                "stay the same"
+            )
+        elif high:
+            severity, weight = facts.harm, 0.8
+            sentence = f"{begins}: all units of the layer begin as the same"
+        else:
+            continue  # zeros that gradients tell apart: a branch that begins with nothing to add
+        yield Sighting(
+            Kind.WEIGHT, kernel.layer, severity, weight, float(n_units), sentence,
+            series=kernel.weight,
+        )  # fmt: skip
+
+
+def _stays(facts: Facts, kernel: Kernel) -> bool:
+    """Whether a kernel is one value everywhere to the end, while steps change something."""
+    ends = facts.ends
+    updates = [
+        i
+        for i, series in enumerate(facts.program.header.series)
+        if series.kind is Kind.WEIGHT_UPDATE
+    ]
+    is_any_moved = any(ends.most(i, "rms") > 0 for i in updates)
+    return is_any_moved and ends.late(kernel.weight, "min") == ends.late(kernel.weight, "max")
+
+
+def _is_given_one_gradient(facts: Facts, kernel: Kernel) -> bool:
+    """Whether the bias of the same units has one gradient for all: nothing tells them apart."""
+    header, ends = facts.program.header, facts.ends
+    for i in series_of(header, kernel.layer, Kind.WEIGHT_GRADIENT):
+        series = header.series[i]
+        if series.tensor.endswith("bias") and series.shape[-1:] == kernel.shape[-1:]:
+            size = ends.early(i, "rms")
+            spread = ends.early(i, "max") - ends.early(i, "min")
+            return size > 0 and spread <= SAME * size
+    return False
 
 
 def _out_of_scale(facts: Facts, threshold: float) -> Iterator[Sighting]:
@@ -85,11 +130,18 @@ CHECKS = (
     Check(
         name="all weights of a layer are equal", symptom=Symptom.EQUAL_WEIGHTS, condition=_equal,
         threshold=1, quantity="units of the layer",
-        statement="The kernel of a hidden layer begins with one value everywhere.",
-        reason="All units compute the same and receive the same gradient, so that they never "
-        "differ; with zeros under a relu none receives any.",
-        source="exact (Goodfellow et al. 2016, section 8.4); output layers may begin with zeros",
-        false_alarms="layers that are meant to begin as an average",
+        statement="The kernel of a hidden layer begins with one value everywhere, and nothing "
+        "tells its units apart.",
+        reason="Units that compute the same and receive the same gradient never differ; with zeros "
+        "under a relu none receives any.",
+        source="Goodfellow et al. 2016, section 8.4; a kernel that is one value to the end as "
+        f"well, or gradients of the bias that differ by less than {SAME:g} of their size; a "
+        "notice where the run came eight tenths of the way. Zeros that gradients tell apart are "
+        "usual (the last layer of a residual branch, Zhang et al. 2019, 'Fixup'; low-rank "
+        "adapters, Hu et al. 2021); another value is a notice unless the run failed or was hurt; "
+        "output layers may begin with zeros",
+        false_alarms="layers that are meant to begin as an average, in a run that fails for "
+        "another reason",
     ),
     Check(
         name="values explode before the first step", symptom=Symptom.EXPLODING_VALUES,

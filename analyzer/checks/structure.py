@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from deeplocalize.traces.schema import Kind
 
+from ..constraint import constraint_of
 from ..graph import fed_by, has_weights, is_followed
 from ..outcome import FINE_SKILL, POOR_SKILL
 from ..program import KERNEL_CLASSES, NOISE_CLASSES, RECURRENT_CLASSES
@@ -69,9 +70,17 @@ def _is_gate(facts: Facts, layer: int) -> bool:
     return False
 
 
+def _is_still(facts: Facts, layer: int) -> bool:
+    """Whether no step changes the layer: it is cut off, whatever its activation."""
+    updates = [kernel.update for kernel in facts.program.kernels if kernel.layer == layer]
+    return any(i >= 0 for i in updates) and all(
+        facts.ends.most(i, "rms") == 0 for i in updates if i >= 0
+    )
+
+
 def _softmax_inside(facts: Facts, threshold: float) -> Iterator[Sighting]:
     for i, activation in facts.program.hidden:
-        if activation == "softmax" and not _is_gate(facts, i):
+        if activation == "softmax" and not _is_gate(facts, i) and not _is_still(facts, i):
             yield Sighting(
                 Kind.OUTPUT, i, facts.harm_below(threshold), 0.85, facts.outcome.skill or 0.0,
                 "passes softmax within the network: its units share a total of 1",
@@ -122,14 +131,17 @@ def _heavy_noise(facts: Facts, threshold: float) -> Iterator[Sighting]:
 def _crushed(facts: Facts, threshold: float) -> Iterator[Sighting]:
     program, ends = facts.program, facts.ends
     for kernel in program.kernels:
-        config = program.layer(kernel.layer).config
+        layer, tensor = program.layer(kernel.layer), program.header.series[kernel.weight].tensor
+        constraint = constraint_of(layer, tensor)
         before, after = ends.first(kernel.weight, "rms"), ends.late(kernel.weight, "rms")
-        if not config.get("kernel_regularizer") or not before:
+        if not (constraint or layer.config.get("kernel_regularizer")) or not before:
             continue
         if after < threshold * before and facts.harm_below(POOR_SKILL) > Severity.NOTICE:
             yield Sighting(
                 Kind.WEIGHT, kernel.layer, Severity.SEVERE, 0.92, after / before,
-                f"has shrunk from {before:.3g} to {after:.3g} (rms) under its regularizer",
+                f"has shrunk from {before:.3g} to {after:.3g} (rms) under its "
+                + (f"constraint, {constraint}" if constraint else "regularizer"),
+                series=kernel.weight,
             )  # fmt: skip
             return
 
@@ -154,11 +166,12 @@ CHECKS = (
     ),
     Check(
         name="softmax within the network", symptom=Symptom.SOFTMAX_INSIDE,
-        condition=_softmax_inside, threshold=0.9, quantity="skill, below which it is a fault",
+        condition=_softmax_inside, threshold=0.9, quantity="skill of the run",
         statement="A hidden layer has a softmax.",
         reason="Its units compete for a total of 1, so that hardly more than one responds.",
         source="exact; a notice where the run came nine tenths of the way; not where its output "
-        "weighs another one (attention, a mixture of experts), or where what takes it is not known",
+        "weighs another one (attention, a mixture of experts), where what takes it is not known, "
+        "or where no step changes the layer",
         false_alarms="none known",
     ),
     Check(
@@ -187,10 +200,11 @@ CHECKS = (
         false_alarms="very wide layers; a run that fails for another reason",
     ),
     Check(
-        name="weights crushed by a regularizer", symptom=Symptom.CRUSHED_WEIGHTS,
+        name="weights crushed by a regularizer or a constraint", symptom=Symptom.CRUSHED_WEIGHTS,
         condition=_crushed, threshold=0.05, quantity="last rms of a kernel relative to the first",
-        statement="A regularised kernel has nearly vanished, and the run came to little.",
-        reason="The penalty outweighs what the data ask for.",
+        statement="A regularised or constrained kernel has nearly vanished, and the run came to "
+        "little.",
+        reason="The penalty, or the bound, outweighs what the data ask for.",
         source="a twentieth of the initial size; ordinary weight decay leaves kernels near it",
         false_alarms="pruning by L1 on purpose in a run that fails for another reason",
     ),

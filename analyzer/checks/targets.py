@@ -1,17 +1,25 @@
 """Checks of the targets against the loss and the number of outputs."""
 
+import re
 from collections.abc import Iterator
 
 from deeplocalize.traces.header import DataSummary
 from deeplocalize.traces.schema import Kind
 
-from ..outcome import POOR_SKILL
-from ..program import n_columns
+from ..graph import declared_outputs, is_known
+from ..outcome import POOR_SKILL, Outcome
+from ..program import ACTIVATION_CLASSES, KERNEL_CLASSES, NOISE_CLASSES, n_columns
 from ..rules.rule import Severity, Symptom
 from .check import Check, Facts, Sighting
 
 # Distinct values above which integers are quantities rather than classes.
 MAX_CLASSES = 200
+
+# Share of its first level by which a loss falls where outputs go to a label that never changes.
+FALLS = 0.1
+
+# TensorFlow's words for a label that is no class.
+_REFUSED = re.compile(r"Received a label value of (-?\d+) which is outside the valid range")
 
 MEDIAN_LOSSES = frozenset({"mean_absolute_error", "mean_absolute_percentage_error"})
 """Distances that are least at a median."""
@@ -28,7 +36,9 @@ def _known(facts: Facts) -> tuple[DataSummary, float, float] | None:
     target = facts.program.target
     if target is None or target.min is None or target.max is None:
         return None
-    return target, target.min, target.max
+    # The step that an exception ends is not recorded, and its labels are not among the targets.
+    refused = [float(label) for label in _REFUSED.findall(facts.ending)]
+    return target, min([target.min, *refused]), max([target.max, *refused])
 
 
 def _class_numbers(facts: Facts, threshold: float) -> Iterator[Sighting]:
@@ -148,7 +158,42 @@ def _constant(facts: Facts, threshold: float) -> Iterator[Sighting]:
     known = _known(facts)
     if known is None or known[0].n_samples < threshold or known[1] != known[2]:
         return
-    yield _sighted(facts, 0.9, known[1], f"is {known[1]:g} for every sample")
+    target, value, _ = known
+    is_learned = (
+        facts.program.loss.is_built_in and _has_fallen(facts.outcome) and _ends_trained(facts)
+    )
+    yield Sighting(
+        Kind.LABEL, None, Severity.SEVERE if is_learned else Severity.NOTICE, 0.9,
+        float(target.n_samples),
+        f"is {value:g} for every sample" + (", and the outputs go there" if is_learned else ""),
+    )  # fmt: skip
+
+
+def _has_fallen(outcome: Outcome) -> bool:
+    first, last = outcome.first_loss.mean, outcome.last_loss.mean
+    return first - last > FALLS * abs(first)
+
+
+def _ends_trained(facts: Facts) -> bool:
+    """Whether a trained kernel makes the outputs, so that only they can follow the labels.
+
+    Not where a frozen part judges what another one makes (the generator of a GAN), or where a
+    layer of the user's own returns what is to be least, which is compared with zeros for want of
+    labels.
+    """
+    header = facts.program.header
+    if not is_known(header) or not set(declared_outputs(header)) <= {
+        layer.name for layer in header.layers
+    }:
+        return False
+    folders = {layer.path.rpartition("/")[0] for layer in header.layers}
+    leaves = [layer for layer in header.layers if layer.index >= 0 and layer.path not in folders]
+    for layer in sorted(leaves, key=lambda layer: (layer.order, layer.index), reverse=True):
+        if layer.class_name in KERNEL_CLASSES:
+            return layer.trainable
+        if layer.class_name not in ACTIVATION_CLASSES | NOISE_CLASSES | {"Reshape", "Flatten"}:
+            return False
+    return False
 
 
 def _imbalanced(facts: Facts, threshold: float) -> Iterator[Sighting]:
@@ -218,7 +263,11 @@ CHECKS = (
         threshold=20, quantity="samples",
         statement="There is only one label.",
         reason="Nothing can be learned from a target that never changes.",
-        source="exact", false_alarms="one-class models",
+        source="exact; a notice unless the loss is one of Keras's that compares outputs with "
+        f"labels, fell by {FALLS:.0%} or more, and a trained kernel makes the outputs: nothing "
+        "reads the labels of a triplet loss, and a generator is trained with ones through a frozen "
+        "judge",
+        false_alarms="one-class models",
     ),
     Check(
         name="one class has nearly all samples", symptom=Symptom.CLASS_IMBALANCE,

@@ -7,7 +7,7 @@ from deeplocalize.traces.interface import TraceReader
 
 from ..causes import Suspect
 from ..chain import Link, Relation
-from ..conclusion import conclude, ending
+from ..conclusion import conclude, elsewhere, ending
 from ..coverage import Coverage
 from ..diagnosis import Diagnosis
 from ..findings import Finding
@@ -38,6 +38,10 @@ def render(diagnosis: Diagnosis, reader: TraceReader, style: Style = PLAIN) -> s
     if fault is not None:
         if fault.hint:
             sections.append(f"Most likely: {escaped(fault.hint)}.")
+        if fault.caveat:
+            sections.append(escaped(fault.caveat))
+        if elsewhere(diagnosis):
+            sections.append(escaped(elsewhere(diagnosis)))
         sections.append("#### What happened\n\n" + "\n".join(map(_link, fault.chain)))
         if fault.rows is not None:
             sections.append(escaped(str(fault.rows)))
@@ -98,8 +102,11 @@ def _findings(findings: Iterable[Finding]) -> Iterable[str]:
 def _coverage(coverage: Coverage) -> str:
     lines = [f"Recorded {escaped(coverage.extent)}."]
     if coverage.unjudged:
-        rules = ", ".join(escaped(entry.rule) for entry in coverage.unjudged)
-        lines.append(f"Not judged: {rules}.")
+        rules = "; ".join(
+            f"{', '.join(rules)} (for want of {needs})"
+            for needs, rules in coverage.unjudged_by_need.items()
+        )
+        lines.append(f"Not judged: {escaped(rules)}.")
     if coverage.missing:
         shown = ", ".join(
             f"{entry.kind} of {entry.layer or 'the step'}"

@@ -12,12 +12,11 @@ from deeplocalize.traces.interface import TraceReader
 
 from ..causes import Suspect
 from ..chain import Link, Relation
-from ..conclusion import conclude, ending
+from ..conclusion import conclude, elsewhere, ending
 from ..coverage import Coverage
 from ..diagnosis import Diagnosis
 from ..findings import Finding
 from ..localization import FirstFault
-from ..places import LayerRef
 from ..rules.rule import Severity, Symptom
 from ..text import visible
 from ..trial import Status
@@ -56,7 +55,7 @@ def render(diagnosis: Diagnosis, reader: TraceReader, style: Style = PLAIN) -> s
 def _parts(diagnosis: Diagnosis, is_verbose: bool) -> Iterable[RenderableType]:
     yield _text(conclude(diagnosis), _STYLES[diagnosis.verdict])
     if diagnosis.first_fault is not None:
-        yield from _fault_parts(diagnosis.first_fault)
+        yield from _fault_parts(diagnosis.first_fault, elsewhere(diagnosis))
         yield from _section("Suspects", _suspects(diagnosis.suspects, is_verbose))
     if diagnosis.verification is not None:
         verified = str(diagnosis.verification), diagnosis.verification.conclusion
@@ -73,13 +72,13 @@ def _parts(diagnosis: Diagnosis, is_verbose: bool) -> Iterable[RenderableType]:
         yield _text(f"Note of the recorder: {note}")
 
 
-def _fault_parts(fault: FirstFault) -> Iterable[RenderableType]:
+def _fault_parts(fault: FirstFault, elsewhere: str) -> Iterable[RenderableType]:
     if fault.hint:
         yield _text(f"Most likely: {fault.hint}.")
-    if fault.alternatives:
-        yield _text(
-            f"Layers that were not recorded could be meant as well: {_names(fault.alternatives)}."
-        )
+    if fault.caveat:
+        yield _text(fault.caveat)
+    if elsewhere:
+        yield _text(elsewhere)
     yield from _section("What happened", _chain(fault.chain))
     if fault.rows is not None:
         yield Padding(_text(str(fault.rows)), (0, 0, 0, 2))
@@ -162,8 +161,10 @@ def _basis(diagnosis: Diagnosis, is_verbose: bool) -> RenderableType:
     ]
     if coverage.opening:
         rows.append(("kept for --verify", coverage.opening))
-    if coverage.unjudged:
-        rows.append(("not judged", ", ".join(entry.rule for entry in coverage.unjudged)))
+    rows += [
+        ("not judged", f"{', '.join(rules)} (for want of {needs})")
+        for needs, rules in coverage.unjudged_by_need.items()
+    ]
     rows += [("not recorded", entry) for entry in _missing(coverage, is_verbose)]
     if coverage.replay is not None:
         rows.append(("replayed", str(coverage.replay)))
@@ -180,10 +181,6 @@ def _missing(coverage: Coverage, is_verbose: bool) -> list[str]:
     hidden = len(coverage.missing) - len(shown)
     lines = [f"{entry.kind} of {entry.layer or 'the step'} ({entry.reason})" for entry in shown]
     return [*lines, f"and {hidden} more tensors"] if hidden else lines
-
-
-def _names(layers: Iterable[LayerRef]) -> str:
-    return ", ".join(map(str, layers))
 
 
 def _grid() -> Table:

@@ -5,6 +5,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from .. import outlier
 from ..checks import CHECKS, Check
 from ..verdict import LEAST_CONFIDENCE
 from . import CURVE_RULES, RULES
@@ -28,7 +29,8 @@ predicting the same may be the data's doing, and counts only beside a suspect wi
 of {LEAST_CONFIDENCE:g} or more. Notices only support a suspect; those of the checks and of the
 curves are listed as worth knowing. A run without a fault is called healthy only if it came a fifth
 of the way from always answering the same to perfection, where that is known; else there is no
-verdict.
+verdict. Where it is not known and the loss has hardly moved, or was not recorded, the verdict says
+that nobody can tell whether the run learned.
 """
 
 _CURVES = """\
@@ -44,6 +46,23 @@ ended and what it came to. *Skill* is how far a run came from always answering t
 perfection (1). A weakness is a fault where the run failed or was hurt, and a notice elsewhere: most
 data are noisy, so that little skill alone shows no harm. A mistake that nobody makes on purpose is
 a fault below the skill that its check names, too.
+"""
+
+
+_OUTLYING = f"""\
+## a value out of line
+
+Where something is not finite, explodes or dies, inputs, targets and sample weights are searched for
+a finite value that may have caused it (`outlying_value`): one absurd value is multiplied into
+gradients and weights, so that what breaks says nothing of it. It is a suspicion, never a fault of
+its own: where nothing breaks, nothing is said.
+
+- Threshold: the largest magnitude of a batch is over {outlier.OUTLYING:g} times the median of those
+  of the up to {2 * outlier.N_AROUND} recorded batches around it (values without a mean, those of
+  Cauchy, come to that in one batch of 1400); with fewer than {outlier.MIN_OTHERS} others, over
+  {outlier.LONE:g} times the mean magnitude and so large that its square is beyond the type. The
+  fault follows at once, or a step between made a kernel {outlier.BLOWN_UP:g} times as large.
+- Known false alarms: inputs with such tails, in a run that breaks for another reason just then.
 """
 
 
@@ -90,7 +109,7 @@ def rules_markdown() -> str:
         ),
     )
     sections = [*map(_section, RULES), *map(_section, CURVE_RULES), *map(_check, CHECKS)]
-    page = [_PREAMBLE, tensors, _CURVES, curves, _CHECKS, checks, *sections]
+    page = [_PREAMBLE, tensors, _CURVES, curves, _CHECKS, checks, *sections, _OUTLYING]
     return "\n".join(page).rstrip() + "\n"
 
 
@@ -125,6 +144,8 @@ def _scope(scope: Scope) -> str:
         limits.append("layers with weights only")
     if scope.min_axes:
         limits.append(f"{scope.min_axes} axes or more")
+    if scope.free_weights_only:
+        limits.append("without a constraint")
     if scope.companions:
         limits.append("with " + ", ".join(scope.companions))
     return "; ".join([kinds, *limits])

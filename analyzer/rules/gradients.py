@@ -124,7 +124,9 @@ TINY_UPDATE = Rule(
 LARGE_UPDATE = Rule(
     name="large update",
     symptom=Symptom.LARGE_UPDATE,
-    scope=Scope(kinds=(Kind.WEIGHT_UPDATE,), min_axes=2, companions=(Kind.WEIGHT,)),
+    scope=Scope(
+        kinds=(Kind.WEIGHT_UPDATE,), min_axes=2, companions=(Kind.WEIGHT,), free_weights_only=True
+    ),
     condition=_update_is_above,
     threshold=0.5,
     measure=_update_ratio,

@@ -21,6 +21,7 @@ class Symptom(StrEnum):
 
     NON_FINITE = "non_finite"
     STAYS_ZERO = "stays_zero"
+    OUTLYING_VALUE = "outlying_value"
     UNCHANGED_WEIGHT = "unchanged_weight"
     EXPLODING_GRADIENT = "exploding_gradient"
     VANISHING_GRADIENT = "vanishing_gradient"
@@ -72,6 +73,15 @@ class Symptom(StrEnum):
     FEATURE_SCALES = "feature_scales"
     CONSTANT_FEATURES = "constant_features"
     NO_DISTRIBUTION = "no_distribution"
+    SAMPLES_IGNORED = "samples_ignored"
+    SORTED_LABELS = "sorted_labels"
+    BROADCAST_LOSS = "broadcast_loss"
+    NEGATIVE_RATES = "negative_rates"
+    NO_BATCH_VARIANCE = "no_batch_variance"
+    SAME_FOR_ALL = "same_for_all"
+    DYING_RATE = "dying_rate"
+    NO_GRADIENT = "no_gradient"
+    OUTWEIGHED_LOSS = "outweighed_loss"
 
 
 class Severity(IntEnum):
@@ -100,7 +110,8 @@ class Scope:
 
     ``activations`` are names of the layer's activation (empty: any that is not excluded).
     ``min_axes`` leaves out vectors such as biases. ``companions`` are kinds that must exist for
-    the same layer and tensor and whose columns the condition may join.
+    the same layer and tensor and whose columns the condition may join. ``free_weights_only``
+    leaves out weights that a constraint changes after the optimizer has.
     """
 
     kinds: tuple[Kind, ...]
@@ -110,6 +121,7 @@ class Scope:
     hidden_layers_only: bool = False
     parametric_layers_only: bool = False
     companions: tuple[Kind, ...] = ()
+    free_weights_only: bool = False
 
 
 @dataclass(frozen=True)
@@ -117,7 +129,8 @@ class Rule:
     """A symptom of single tensors, decided row by row.
 
     ``condition(view, threshold)`` and ``measure(view)`` are vectorised over (rows, series).
-    Rows that are not ``applicable`` neither extend nor end a stretch. ``quantity`` says in
+    Rows that are not ``applicable`` neither extend nor end a stretch; ``applies`` says of the
+    iterations that are what is theirs (empty: all that were recorded). ``quantity`` says in
     words what ``measure`` returns, ``statement`` what the tensor does, as a predicate.
     """
 
@@ -136,3 +149,4 @@ class Rule:
     source: str
     false_alarms: str
     applicable: Callable[[View], Flags] = field(default=recorded_and_finite)
+    applies: str = ""

@@ -102,12 +102,13 @@ ZERO_GRADIENT = Rule(
     false_alarms="an output whose loss weight is 0; query and key of an attention over sequences "
     "of length 1",
     applicable=_other_gradients_are_not_zero,
+    applies="in which some weight has a gradient",
 )
 
 UNCHANGED_WEIGHT = Rule(
     name="weight does not change",
     symptom=Symptom.UNCHANGED_WEIGHT,
-    scope=Scope(kinds=(Kind.WEIGHT_UPDATE,), min_axes=2),
+    scope=Scope(kinds=(Kind.WEIGHT_UPDATE,), min_axes=2, free_weights_only=True),
     condition=_layer_does_not_move,
     threshold=1.0,
     measure=_zero_fraction,
@@ -122,12 +123,18 @@ UNCHANGED_WEIGHT = Rule(
     "notice where the run came eight tenths of the way all the same",
     false_alarms="as for the gradient that stays zero; two optimizers that take long turns",
     applicable=_other_weights_move,
+    applies="in which some weight changes",
 )
 
 NOTHING_MOVES = Rule(
     name="no step changes the weight",
     symptom=Symptom.UNCHANGED_WEIGHT,
-    scope=Scope(kinds=(Kind.WEIGHT_UPDATE,), min_axes=2, companions=(Kind.WEIGHT_GRADIENT,)),
+    scope=Scope(
+        kinds=(Kind.WEIGHT_UPDATE,),
+        min_axes=2,
+        companions=(Kind.WEIGHT_GRADIENT,),
+        free_weights_only=True,
+    ),
     condition=_is_all_zero,
     threshold=1.0,
     measure=_zero_fraction,
@@ -141,6 +148,7 @@ NOTHING_MOVES = Rule(
     "run has is no fault",
     false_alarms="gradient accumulation over more steps than the run has",
     applicable=_gradient_is_not_zero,
+    applies="in which the weight has a gradient",
 )
 
 RULES = (ZERO_OUTPUT, ZERO_WEIGHT, ZERO_GRADIENT, UNCHANGED_WEIGHT, NOTHING_MOVES)

@@ -126,12 +126,14 @@ def missing_layer(situation: Situation) -> Iterable[Fix]:
 
 
 def extra_layer(situation: Situation) -> Iterable[Fix]:
-    """The model without a layer, or a layer without its regularizers."""
+    """The model without a layer, or a layer without its regularizers and constraints."""
     name = name_of(situation.entry)
     if situation.showing(Symptom.CRUSHED_WEIGHTS):
-        off = {key: None for key in settings(situation.entry) if key.endswith("_regularizer")}
+        holds = ("_regularizer", "_constraint")
+        off = {key: None for key in settings(situation.entry) if key.endswith(holds)}
         config = with_settings(situation.setup.config, name, **off)
-        yield Fix(f'regularizers of "{name}" removed', replace(situation.setup, config=config))
+        change = f'regularizers and constraints of "{name}" removed'
+        yield Fix(change, replace(situation.setup, config=config))
         return
     config = with_class(situation.setup.config, name, "Identity")
     yield Fix(f'"{name}" removed', replace(situation.setup, config=config))

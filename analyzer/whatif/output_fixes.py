@@ -12,6 +12,9 @@ from .configuration import with_class, with_settings
 from .obstacle import ObstacleError
 from .situation import Fix, Situation
 
+# Losses that go wrong by what is around them.
+_OUTSIDE = (Symptom.BROADCAST_LOSS, Symptom.OUTWEIGHED_LOSS, Symptom.NO_GRADIENT)
+
 
 def output_activation(situation: Situation) -> Iterable[Fix]:
     """The activation that the loss and the targets ask for."""
@@ -20,6 +23,9 @@ def output_activation(situation: Situation) -> Iterable[Fix]:
         name = situation.name(head.kernel_layer)
         config = with_settings(situation.setup.config, name, activation="linear")
         yield Fix(f'"{name}" left linear', replace(situation.setup, config=config))
+        return
+    if situation.showing(Symptom.NEGATIVE_RATES):
+        yield _with_output(situation, "exponential")
         return
     if program.loss.from_logits:
         yield _with_output(situation, "linear")
@@ -41,6 +47,8 @@ def output_activation(situation: Situation) -> Iterable[Fix]:
 def loss_function(situation: Situation) -> Iterable[Fix]:
     """The loss that the targets ask for, with the output that it takes."""
     target = situation.program.target
+    if situation.showing(*_OUTSIDE):
+        raise ObstacleError("what to change is inside a training step or a layer")
     if target is None:
         raise ObstacleError("the trace does not say what the targets are")
     if target.is_integer_valued is False:

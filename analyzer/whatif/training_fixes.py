@@ -57,6 +57,8 @@ def optimizer(situation: Situation) -> Iterable[Fix]:
 
 def longer(situation: Situation) -> Iterable[Fix]:
     """More steps."""
+    if situation.showing(Symptom.NO_BATCH_VARIANCE):
+        raise ObstacleError("a replay trains on the batches as they were recorded")
     n = situation.setup.n_steps
     yield Fix(f"{n} → {LONGER * n} steps", replace(situation.setup, n_steps=LONGER * n))
 
@@ -70,6 +72,8 @@ def input_scale(situation: Situation) -> Iterable[Fix]:
 
 def input_values(situation: Situation) -> Iterable[Fix]:
     """Only finite samples."""
+    if situation.showing(Symptom.OUTLYING_VALUE):
+        raise ObstacleError("which values are out of line is for a person to say")
     yield Fix(
         "samples with NaN or infinities left out", replace(situation.setup, drops_nonfinite=True)
     )

@@ -1,11 +1,12 @@
 """The analyzer's borders: what it may import, and where."""
 
-import ast
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from ..imports import imported_by
 
 ROOT = Path(__file__).parents[2]
 MODULES = sorted((ROOT / "analyzer").rglob("*.py"))
@@ -19,16 +20,6 @@ import conftest
 import deeplocalize.analyzer.cli
 assert not any(name.startswith("deeplocalize.recorder") for name in sys.modules)
 """
-
-
-def imported_by(path: Path) -> set[str]:
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and not node.level:
-            names.add(node.module or "")
-    return names
 
 
 def test_the_analyzer_runs_without_a_framework_and_without_the_recorder() -> None:

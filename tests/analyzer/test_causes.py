@@ -1,14 +1,17 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from deeplocalize.analyzer.causes import MAX_SUSPECTS, Cause, Suspect
 from deeplocalize.analyzer.causes.cause import fact_of
 from deeplocalize.analyzer.diagnosis import Verdict, diagnose
+from deeplocalize.analyzer.optimizer import OptimizerFacts
 from deeplocalize.analyzer.rules import Symptom
-from deeplocalize.traces.header import DataSummary
+from deeplocalize.traces.header import DataSummary, Header
 from deeplocalize.traces.schema import Kind
 
+from .networks import badly, network, seen
 from .runs import HEADER, LABELS, LAYERS, FakeRun
 from .test_localization import SCENARIOS, exploding
 
@@ -75,7 +78,7 @@ def test_a_run_that_does_not_learn_for_no_visible_reason_gets_no_verdict() -> No
     run.put(slice(None), Kind.METRIC, tensor="accuracy", mean=0.34)
     diagnosis = diagnose(run.reader())
     assert diagnosis.verdict is Verdict.UNKNOWN
-    assert "The targets may not follow from the inputs" in diagnosis.needs
+    assert "the targets may not follow from the inputs" in diagnosis.needs
     assert {note.symptom for note in diagnosis.notes} == {Symptom.ACCURACY_NOT_CHANGING}
 
 
@@ -85,7 +88,7 @@ def test_a_run_that_does_not_learn_with_lost_updates_has_too_small_a_learning_ra
     run.statistics["rms"][:, run.index(Kind.WEIGHT_UPDATE, "fc2", "kernel")] = 1e-9
     suspect = suspects_of(run)[0]
     assert suspect.cause is Cause.LEARNING_RATE
-    assert "learning_rate=0.1" in suspect.fix
+    assert "learning_rate=0.03" in suspect.fix
 
 
 def killed_at(iteration: int, run: FakeRun) -> FakeRun:
@@ -108,6 +111,18 @@ def test_units_that_never_lived_in_a_run_that_goes_on_are_a_matter_of_their_acti
     assert suspects_of(killed_at(0, run))[0].cause is Cause.HIDDEN_ACTIVATION
 
 
+def test_a_frozen_layer_whose_weights_are_all_0_is_what_leaves_the_rest_dead() -> None:
+    layers = (replace(LAYERS[0], class_name="Embedding", activation=None), *LAYERS[1:])
+    frozen = tuple(s for s in HEADER.series if s.kind is not Kind.WEIGHT_UPDATE or s.layer != 0)
+    run = FakeRun(header=replace(HEADER, layers=layers, series=frozen))
+    for kind, tensor in ((Kind.WEIGHT, "kernel"), (Kind.WEIGHT, "bias"), (Kind.OUTPUT, "")):
+        run.zero(slice(None), kind, "fc1", tensor)
+    first = suspects_of(run)[0]
+    assert first.layer is not None
+    assert (first.cause, first.layer.name) == (Cause.WEIGHT_INITIALIZATION, "fc1")
+    assert "set_weights" in first.fix
+
+
 def test_no_sentence_is_told_twice() -> None:
     for scenario in SCENARIOS.values():
         told = [
@@ -127,3 +142,43 @@ def test_a_fact_is_told_once_in_whatever_words() -> None:
 
 def test_a_healthy_run_has_no_suspects() -> None:
     assert suspects_of(FakeRun()) == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "rate", "factor", "advised"),
+    [
+        ("Adam", 1e-3, 0.01, "1e-05"),
+        ("RMSprop", 5e-4, 0.01, "1e-05"),
+        ("SGD", 0.1, 100, "0.5"),
+        ("Adam", 1e-6, 0.1, "1e-07"),
+        ("SGD", 1e6, 0.01, "0.0071"),
+        ("Adam", 1e-12, 10, "0.00055"),
+    ],
+)
+def test_a_learning_rate_is_advised_that_trainings_usually_have(
+    name: str, rate: float, factor: float, advised: str
+) -> None:
+    code = OptimizerFacts(name, rate).with_rate(factor)
+    assert code == f"keras.optimizers.{name}(learning_rate={advised}"
+
+
+def _constant_at_last(header: Header) -> FakeRun:
+    return badly(header).put(slice(None), Kind.OUTPUT, "fc2", n_constant_units=3)
+
+
+def test_an_activation_that_fits_is_not_advised_where_the_output_is_constant() -> None:
+    fitting = diagnose(_constant_at_last(network("softmax")).reader())
+    assert seen(fitting, Symptom.CONSTANT_OUTPUT)
+    assert Cause.OUTPUT_ACTIVATION not in [suspect.cause for suspect in fitting.suspects]
+    logits = {"class_name": "CategoricalCrossentropy", "config": {"from_logits": True}}
+    other = diagnose(_constant_at_last(network("relu", loss=logits)).reader())
+    (suspect,) = (s for s in other.suspects if s.cause is Cause.OUTPUT_ACTIVATION)
+    assert suspect.fix == 'Dense(3, activation="linear")'
+
+
+def test_a_softmax_over_one_unit_is_not_advised() -> None:
+    run = badly(network("softmax", units=1, loss="sparse_categorical_crossentropy"))
+    fixes = [
+        s.fix for s in diagnose(run.reader()).suspects if Symptom.CONSTANT_OUTPUT in s.symptoms
+    ]
+    assert fixes == ['Dense(n_classes, activation="softmax")']

@@ -9,6 +9,7 @@ import pytest
 from deeplocalize.analyzer import cli
 from deeplocalize.traces.files import create_writer
 
+from ..interrupts import run_interrupted
 from .runs import FakeRun
 from .test_localization import SCENARIOS
 
@@ -17,17 +18,6 @@ COMMAND = (
     "import sys; sys.path.insert(0, '.'); import conftest; "
     "from deeplocalize.analyzer.__main__ import main; sys.exit(main())"
 )
-INTERRUPTED_AT = """
-import os, signal, sys
-from importlib.abc import MetaPathFinder
-class Interrupt(MetaPathFinder):
-    def find_spec(self, name, path=None, target=None):
-        if name == {module!r}:
-            sys.meta_path.remove(self)
-            os.kill(os.getpid(), signal.SIGINT)
-signal.signal(signal.SIGINT, signal.{handler})
-sys.meta_path.insert(0, Interrupt())
-"""
 
 
 def trace(path: Path, run: FakeRun) -> str:
@@ -85,6 +75,36 @@ def test_the_suffix_of_the_output_says_the_format(
     assert target.read_text(encoding="utf-8").startswith(begin)
     assert cli.main([faulty, "--format", "json", "-o", str(target)]) == 1
     assert json.loads(target.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(
+    ("option", "name", "wanted"),
+    [
+        ("-o", "r.pdf", ".html, .htm, .json, .md, .txt, .log, or choose with --format"),
+        ("-o", "r.PDF", "no report is written as .PDF"),
+        ("--report", "r.pdf", "--report writes HTML; end the name in .html"),
+        ("--report", "r.json", "take --output for another format"),
+    ],
+)
+def test_a_suffix_that_promises_another_format_is_refused(
+    option: str,
+    name: str,
+    wanted: str,
+    faulty: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert cli.main([faulty, option, str(tmp_path / name)]) == 2
+    output = capsys.readouterr()
+    assert (output.out, output.err.count("\n")) == ("", 1)
+    assert wanted in output.err
+    assert [path.name for path in tmp_path.iterdir()] == ["faulty.parquet"]
+
+
+def test_a_format_that_is_asked_for_is_written_under_any_name(faulty: str, tmp_path: Path) -> None:
+    target = tmp_path / "r.pdf"
+    assert cli.main([faulty, "--format", "text", "-o", str(target)]) == 1
+    assert target.read_text(encoding="utf-8").startswith("Layer")
 
 
 @pytest.mark.parametrize("option", ["-o", "--report"])
@@ -150,29 +170,15 @@ def test_a_reader_that_leaves_early_is_no_error(faulty: str) -> None:
     assert done.returncode == 1
 
 
-def run_interrupted(module: str, handler: str, *arguments: str) -> tuple[int, str, str]:
-    """The command with Ctrl-C at the moment at which it imports a module."""
-    code = INTERRUPTED_AT.format(module=module, handler=handler) + COMMAND
-    done = subprocess.run(
-        [sys.executable, "-c", code, *arguments],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    return done.returncode, done.stdout, done.stderr
-
-
 @pytest.mark.parametrize(
     "module", ["deeplocalize.traces.errors", "numpy._core._multiarray_umath", "pandas", "rich"]
 )
 def test_an_interrupt_ends_the_command_quietly_while_it_loads(module: str, healthy: str) -> None:
-    assert run_interrupted(module, "default_int_handler", healthy) == (130, "", "")
+    assert run_interrupted(COMMAND, module, healthy) == (130, "", "")
 
 
 def test_an_interrupt_that_is_ignored_goes_on_being_ignored(healthy: str) -> None:
-    code, report, _ = run_interrupted("pandas", "SIG_IGN", healthy)
+    code, report, _ = run_interrupted(COMMAND, "pandas", healthy, handler="SIG_IGN")
     assert code == 0
     assert report.startswith("The run looks healthy")
 
@@ -201,3 +207,13 @@ def test_a_time_for_verifying_is_refused_where_nothing_is_verified(
         cli.main([healthy, "--verify-seconds", "60"])
     assert stop.value.code == 2
     assert "--verify-seconds is for --verify, which is not given" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf", "soon"])
+def test_a_time_that_is_none_is_refused(
+    seconds: str, faulty: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        cli.main([faulty, "--verify", "--verify-seconds", seconds])
+    assert stopped.value.code == 2
+    assert "wanted a number of seconds" in capsys.readouterr().err

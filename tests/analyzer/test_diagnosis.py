@@ -39,8 +39,8 @@ def test_a_faulty_run_keeps_the_contract(name: str) -> None:
     document = strict(diagnosis.to_json())
     assert document == diagnosis.to_dict()
     assert list(document) == [
-        "schema", "verdict", "needs", "first_fault", "suspects", "findings", "coverage", "trace",
-        "verification",
+        "schema", "verdict", "needs", "doubt", "first_fault", "suspects", "findings", "coverage",
+        "trace", "verification",
     ]  # fmt: skip
     assert (document["schema"], document["verdict"]) == (1, "faulty")
     fault = document["first_fault"]
@@ -128,3 +128,13 @@ def test_coverage_says_which_rules_could_not_judge_and_what_they_need() -> None:
     unjudged = {entry.rule: entry.needs for entry in diagnose(FakeRun().reader()).coverage.unjudged}
     assert unjudged["loss does not decrease"] == "100 iterations with a loss"
     assert unjudged["saturated tanh"] == "recorded output of layers with tanh"
+
+
+def test_what_a_rule_would_need_of_iterations_is_said() -> None:
+    run = FakeRun()
+    for i, series in enumerate(run.header.series):
+        if series.kind is Kind.WEIGHT_UPDATE:
+            run.statistics["rms"][:, i] = 0.0
+    coverage = diagnose(run.reader()).coverage
+    needs = "20 iterations in which some weight changes, not 0"
+    assert coverage.unjudged_by_need[needs] == ("weight does not change",)

@@ -6,8 +6,8 @@ from deeplocalize.analyzer.diagnosis import Verdict, diagnose
 from deeplocalize.analyzer.rules.rule import Severity, Symptom
 from deeplocalize.traces.schema import Kind
 
+from .networks import badly, network, seen, well
 from .runs import FakeRun
-from .test_checks import badly, network, seen, well
 
 
 def idle(run: FakeRun) -> FakeRun:

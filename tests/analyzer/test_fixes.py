@@ -123,6 +123,12 @@ def test_an_output_whose_loss_takes_logits_is_left_linear() -> None:
     assert at(fix, "out")["activation"] == "linear"
 
 
+def test_an_output_that_is_to_be_a_rate_is_made_positive() -> None:
+    case = Case(HIDDEN, dense("out", 1), loss="poisson", target=VALUES)
+    fix = case.fix(Cause.ACTIVATION_LOSS_MISMATCH, Symptom.NEGATIVE_RATES, layer="out")
+    assert (at(fix, "out")["activation"], fix.setup.loss) == ("exponential", "poisson")
+
+
 @pytest.mark.parametrize(
     ("target", "loss", "activation", "units"),
     [
@@ -203,10 +209,11 @@ def test_a_layer_too_many_passes_on_what_it_receives() -> None:
     assert entry_named(fix.setup.config, "noise")["class_name"] == "Identity"
 
 
-def test_a_crushing_regularizer_is_removed_and_its_layer_stays() -> None:
-    case = Case(dense("hidden", 8, "relu", kernel_regularizer="l2"), dense("out", 1))
+@pytest.mark.parametrize("hold", ["kernel_regularizer", "kernel_constraint"])
+def test_what_crushes_weights_is_removed_and_its_layer_stays(hold: str) -> None:
+    case = Case(dense("hidden", 8, "relu", **{hold: "it"}), dense("out", 1))
     fix = case.fix(Cause.EXTRA_LAYER, Symptom.CRUSHED_WEIGHTS, layer="hidden")
-    assert (at(fix, "hidden")["kernel_regularizer"], at(fix, "hidden")["units"]) == (None, 8)
+    assert (at(fix, "hidden")[hold], at(fix, "hidden")["units"]) == (None, 8)
 
 
 @pytest.mark.parametrize(
@@ -278,6 +285,18 @@ REFUSALS: dict[str, tuple[Callable[[], object], str]] = {
             Cause.OUTPUT_SHAPE, layer="flat"
         ),
         "no number of units",
+    ),
+    "a loss that broadcasts": (
+        lambda: Case(HIDDEN, dense("out", 1)).fixes(
+            Cause.LOSS_FUNCTION, Symptom.BROADCAST_LOSS, target=Target.LOSS
+        ),
+        "inside a training step",
+    ),
+    "batches that are too small": (
+        lambda: Case(HIDDEN, dense("out", 1)).fixes(
+            Cause.EPOCHS_OR_BATCH_SIZE, Symptom.NO_BATCH_VARIANCE
+        ),
+        "on the batches as they were recorded",
     ),
 }
 

@@ -5,6 +5,7 @@ import gzip
 import json
 import re
 from dataclasses import replace
+from importlib.resources import files
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from deeplocalize.analyzer.diagnosis import diagnose
 from deeplocalize.analyzer.reports import html
 from deeplocalize.analyzer.reports.html.payload import bfloat16, pack
 from deeplocalize.traces.plots.overview import FIELDS, overview_of
+from deeplocalize.traces.plots.series import LINES
 from deeplocalize.traces.schema import Kind
 
 from .runs import HEADER, LAYERS, FakeRun, unrecorded
@@ -67,6 +69,12 @@ def test_what_was_not_recorded_is_told() -> None:
 @pytest.mark.parametrize("n_iterations", [0, 1, 2])
 def test_short_runs_have_a_page_too(n_iterations: int) -> None:
     assert "No verdict" in page_of(FakeRun(n_iterations))
+
+
+def test_the_script_marks_lone_points_of_the_lines_that_are_drawn() -> None:
+    script = files("deeplocalize.analyzer.reports.html").joinpath("report.js").read_text()
+    (listed,) = re.findall(r"for \(const line of (\[.*?\])\)", script)
+    assert tuple(json.loads(listed)) == LINES
 
 
 def test_packed_numbers_come_back_in_three_digits() -> None:

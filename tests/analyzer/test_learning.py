@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from deeplocalize.analyzer.conclusion import conclude
 from deeplocalize.analyzer.diagnosis import Verdict, diagnose
 from deeplocalize.analyzer.loss import loss_name
 from deeplocalize.analyzer.rules import Symptom
@@ -51,6 +52,56 @@ def test_a_flat_loss_below_the_trivial_level_is_a_fit() -> None:
 
 def test_a_run_that_is_too_short_is_not_judged() -> None:
     assert symptoms(LN3 + noise(90)) == set()
+
+
+@pytest.mark.parametrize("n", [24, 60, 99])
+def test_a_short_run_that_came_to_nothing_is_not_called_healthy(n: int) -> None:
+    run = FakeRun(n)
+    run.iterations["loss"] = LN3 + 0.1 * noise(n)
+    run.put(slice(None), Kind.METRIC, tensor="accuracy", mean=0.34)
+    diagnosis = diagnose(run.reader())
+    assert diagnosis.verdict is Verdict.UNKNOWN
+    assert diagnosis.needs.startswith(
+        f"a longer run: this one shows no fault, but ended after {n} "
+    )
+    assert "not judged in less than 100" in diagnosis.needs
+
+
+@pytest.mark.parametrize(("loss", "accuracy", "said"), [(1.0, 0.34, "hardly better than"),
+                                                        (3.0, 0.1, "worse than")])  # fmt: skip
+def test_a_run_that_went_wrong_is_not_called_hardly_better(
+    loss: float, accuracy: float, said: str
+) -> None:
+    run = FakeRun(400)
+    run.iterations["loss"] = loss * LN3 + 0.1 * noise(400)
+    run.put(slice(None), Kind.METRIC, tensor="accuracy", mean=accuracy)
+    assert f"this one is {said} always answering the same" in diagnose(run.reader()).needs
+
+
+def test_a_short_run_that_learned_is_healthy_without_a_doubt() -> None:
+    diagnosis = diagnose(FakeRun(60).reader())
+    assert (diagnosis.verdict, diagnosis.doubt) == (Verdict.HEALTHY, "")
+
+
+def flat_at_unknown_level(n: int) -> FakeRun:
+    run = FakeRun(n, header=replace(HEADER, loss="my_own_loss", data=()))
+    run.iterations["loss"] = 2.0 + 0.1 * noise(n)
+    return run
+
+
+@pytest.mark.parametrize("n", [60, 400])
+def test_where_nobody_can_tell_whether_a_run_learned_it_is_said(n: int) -> None:
+    run = flat_at_unknown_level(n)
+    assert "learned was not judged: its loss has hardly moved" in conclude(diagnose(run.reader()))
+    run.iterations["loss"][:] = np.nan
+    assert conclude(diagnose(run.reader())).endswith("not judged: no loss was recorded.")
+
+
+def test_a_loss_that_moved_leaves_no_doubt() -> None:
+    run = flat_at_unknown_level(60)
+    run.iterations["loss"] *= np.linspace(1, 0.5, 60)
+    diagnosis = diagnose(run.reader())
+    assert (diagnosis.verdict, diagnosis.doubt) == (Verdict.HEALTHY, "")
 
 
 def test_a_loss_that_grows_a_thousandfold_diverges() -> None:

@@ -11,9 +11,10 @@ from deeplocalize.analyzer.chain import Relation
 from deeplocalize.analyzer.diagnosis import Diagnosis, Verdict, diagnose
 from deeplocalize.analyzer.localization import FirstFault
 from deeplocalize.analyzer.operation import Nature
+from deeplocalize.analyzer.places import layer_ref
 from deeplocalize.analyzer.producer import Origin
 from deeplocalize.traces.files import create_writer
-from deeplocalize.traces.header import Series
+from deeplocalize.traces.header import Layer, Series
 from deeplocalize.traces.schema import Kind, Phase
 
 from .runs import HEADER, LAYERS, FakeRun, unrecorded
@@ -270,3 +271,26 @@ def test_gaps_in_the_recording_before_a_broken_weight_are_told() -> None:
     fault = fault_of(run)
     assert fault.moment.iteration == 20
     assert "3 iterations before this one were not recorded" in fault.explanation
+
+
+def test_a_layer_behind_a_nested_model_is_named_for_what_it_passes_back() -> None:
+    first = replace(LAYERS[0], path="tower/fc1")
+    taker = replace(LAYERS[1], inbound=("tower",))
+    tower = Layer(0, "tower", "tower", "Sequential", 0)
+    run = FakeRun(header=replace(HEADER, layers=(first, taker, LAYERS[2], tower)))
+    run.put(30, Kind.OUTPUT_GRADIENT, "fc1", n_nan=1).breaks(30, Kind.OUTPUT_GRADIENT, "fc1")
+    fault = fault_of(run)
+    assert fault.origin is Origin.LAYER_DERIVATIVE
+    assert fault.layer is not None and fault.layer.name == "mid"
+
+
+def test_a_sign_that_did_no_harm_before_is_not_what_makes_a_value_undefined() -> None:
+    run = FakeRun().put(slice(None), Kind.OUTPUT, "fc1", min=-0.25, n_zero=0)
+    run.put(22, Kind.OUTPUT, "mid", n_nan=5).breaks(22, Kind.OUTPUT, "mid")
+    hint = fault_of(run).hint
+    assert "square root" not in hint and "0/0" in hint
+
+
+def test_layers_of_one_name_are_told_apart_by_what_holds_them() -> None:
+    tower = Layer(2, "dense", "tower/dense", "Dense", 3)
+    assert str(layer_ref(tower)) == 'layer 2 "tower/dense" (Dense)'

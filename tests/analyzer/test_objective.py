@@ -11,8 +11,8 @@ from deeplocalize.analyzer.rules.rule import Severity, Symptom
 from deeplocalize.traces.header import Header
 from deeplocalize.traces.schema import Kind
 
+from .networks import VALUES, network, seen
 from .runs import HEADER, FakeRun
-from .test_checks import VALUES, network, seen
 
 N = 200
 
@@ -71,3 +71,15 @@ def test_a_loss_below_0_that_teaches_nothing_is_a_fault(
     run = falling(1.0, last, replace(HEADER, loss="my_loss"))
     run.put(slice(None), Kind.METRIC, tensor="accuracy", mean=accuracy)
     assert misled(run) is is_misled
+
+
+@pytest.mark.parametrize(
+    ("loss", "is_impossible"), [("mse", True), ("poisson", False), ("cosine_similarity", False)]
+)
+def test_a_negative_loss_is_a_fault_where_it_cannot_be(loss: str, is_impossible: bool) -> None:
+    run = FakeRun(N, network("linear", loss=loss, target=VALUES))
+    run.iterations["loss"] = np.linspace(1.0, -0.8, N)
+    diagnosis = diagnose(run.reader())
+    assert (seen(diagnosis, Symptom.LOSS_NEGATIVE) is not None) is is_impossible
+    if is_impossible:
+        assert diagnosis.suspects[0].cause is Cause.LABEL_ENCODING

@@ -13,8 +13,8 @@ from deeplocalize.traces.header import Header
 from deeplocalize.traces.interface import Event
 from deeplocalize.traces.schema import Kind
 
+from .networks import badly, network, seen, well
 from .runs import FakeRun
-from .test_checks import network, seen
 
 
 def frozen(header: Header, is_trainable: bool = False) -> Header:
@@ -84,6 +84,7 @@ def test_a_trial_that_still_improved_gets_no_verdict_but_what_it_lacks(
 def test_more_steps_are_not_what_a_layer_needs_that_is_cut_off() -> None:
     run = improving(200, n_epochs=10)
     run.zero(slice(None), Kind.WEIGHT_UPDATE, "fc1", "kernel")
+    run.zero(slice(None), Kind.OUTPUT_GRADIENT, "fc1")
     run.header = replace(
         run.header,
         layers=tuple(
@@ -96,3 +97,53 @@ def test_more_steps_are_not_what_a_layer_needs_that_is_cut_off() -> None:
     first = diagnosis.suspects[0]
     assert first.layer is not None
     assert (first.cause, first.layer.name) == (Cause.EXTRA_LAYER, "mid")
+
+
+def _large_steps(run: FakeRun) -> FakeRun:
+    return run.put(slice(None), Kind.WEIGHT_UPDATE, "fc1", "kernel", rms=1.0)
+
+
+MAX_NORM = {"class_name": "MaxNorm", "config": {"max_value": 0.001, "axis": 0}}
+
+
+def _constrained(header: Header, *layers: str) -> Header:
+    return replace(
+        header,
+        layers=tuple(
+            replace(layer, config={**layer.config, "kernel_constraint": MAX_NORM})
+            if layer.name in layers
+            else layer
+            for layer in header.layers
+        ),
+    )
+
+
+def test_what_a_constraint_does_to_weights_is_not_taken_for_steps() -> None:
+    header = _constrained(network(), "fc1")
+    diagnosis = diagnose(_large_steps(badly(header)).reader())
+    assert seen(diagnosis, Symptom.LARGE_STEPS) is None
+    assert seen(diagnosis, Symptom.LARGE_UPDATE) is None
+    held = badly(header).zero(slice(200, None), Kind.WEIGHT_UPDATE, "fc1", "kernel")
+    assert seen(diagnose(held.reader()), Symptom.UNCHANGED_WEIGHT) is None
+
+
+def test_a_learning_rate_that_is_too_large_is_seen_where_all_weights_are_constrained() -> None:
+    fast = {"class_name": "Adam", "config": {"learning_rate": 1.0}}
+    header = replace(_constrained(network(), "fc1", "fc2"), optimizer=fast)
+    diagnosis = diagnose(_large_steps(badly(header)).reader())
+    assert seen(diagnosis, Symptom.LARGE_STEPS) is Severity.SEVERE
+
+
+def test_a_constraint_that_crushes_weights_is_suspected() -> None:
+    run = badly(_constrained(network(), "fc1"))
+    run.put(slice(1, None), Kind.WEIGHT, "fc1", "kernel", rms=1e-4)
+    first = diagnose(_large_steps(run).reader()).suspects[0]
+    assert first.layer is not None
+    assert (first.cause, first.layer.name) == (Cause.EXTRA_LAYER, "fc1")
+    assert "MaxNorm(max_value=0.001, axis=0)" in first.evidence[0]
+    assert "constraint" in first.fix
+
+
+def test_large_steps_are_looked_for_only_in_a_run_that_went_badly() -> None:
+    assert seen(diagnose(_large_steps(badly(network())).reader()), Symptom.LARGE_STEPS)
+    assert not seen(diagnose(_large_steps(well(network())).reader()), Symptom.LARGE_STEPS)

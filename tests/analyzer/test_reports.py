@@ -55,6 +55,12 @@ def test_a_healthy_run_gets_one_calm_sentence_and_what_was_checked() -> None:
     assert "Suspects" not in text
 
 
+def test_what_could_not_be_judged_is_told_with_its_reason() -> None:
+    for form in ("text", "markdown"):
+        said = in_one_line(report(FakeRun(), form))
+        assert "saturated tanh (for want of recorded output of layers with tanh)" in said
+
+
 def test_a_run_that_was_killed_is_told_as_one() -> None:
     run = FakeRun()
     run.events = []
@@ -151,3 +157,36 @@ def test_names_cannot_speak_markdown() -> None:
     assert name not in text
     for markup in ("<img", "[x]", "@me", "**b**", "`$("):
         assert markup not in text
+
+
+FORMS = ("text", "markdown", "html", "notebook")
+
+
+def shown(run: FakeRun, form: str) -> str:
+    """A report in one line, with what any markup of it stands for."""
+    text = diagnosis_of(run)._repr_html_() if form == "notebook" else report(run, form)
+    return in_one_line(html.unescape(text))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_layers_that_could_be_meant_instead_are_named(form: str) -> None:
+    run = FakeRun().put(22, Kind.OUTPUT, "fc2", n_nan=5).breaks(22, Kind.OUTPUT, "fc2")
+    text = shown(unrecorded(run, "mid"), form)
+    assert 'not recorded could be meant as well: layer 1 "mid" (Lambda).' in text
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_cause_that_lies_elsewhere_than_the_fault_is_pointed_to(form: str) -> None:
+    run = SCENARIOS["a learning rate that makes weights overflow"].make()
+    sentence = "It shows there, but the likeliest cause lies in the optimizer: learning_rate."
+    assert sentence in shown(run, form)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+    "name",
+    ["a NaN in one input row", "the logarithm of zero", "a loss of its own that is not finite",
+     "weights that something else made NaN between two steps"],
+)  # fmt: skip
+def test_nothing_is_added_where_fault_and_cause_are_in_one_place(name: str, form: str) -> None:
+    assert "It shows there" not in shown(SCENARIOS[name].make(), form)

@@ -261,3 +261,12 @@ def test_iterations_that_were_not_recorded_neither_extend_nor_end_a_stretch() ->
     run.put(slice(30, 50), Kind.OUTPUT, "fc1", n=-1)
     (finding,) = found(run, Symptom.DEAD_UNITS)
     assert (finding.onset, finding.n_holding, finding.n_judged) == (15, 25, 40)
+
+
+def test_what_was_seen_before_the_stretch_that_counts_does_not_date_it() -> None:
+    run = FakeRun(120).zero(4, Kind.OUTPUT, "fc1").zero(slice(60, None), Kind.OUTPUT, "fc1")
+    diagnosis = diagnose(run.reader())
+    (dead,) = (one for one in diagnosis.findings if one.symptom is Symptom.DEAD_UNITS)
+    assert "since iteration 60 " in dead.in_numbers and "iteration 4)" not in dead.in_numbers
+    assert diagnosis.first_fault is not None
+    assert "in 61 of the 120 iterations that could be judged" in diagnosis.first_fault.explanation

@@ -13,8 +13,8 @@ from deeplocalize.analyzer.reports import REPORTS, Style
 from deeplocalize.analyzer.rules.rule import Symptom
 from deeplocalize.traces.schema import Kind
 
+from .networks import badly, network, well
 from .runs import HEADER, FakeRun
-from .test_checks import badly, network, well
 
 N = 1200
 

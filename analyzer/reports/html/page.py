@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from deeplocalize.traces.header import Header
 
-from ...conclusion import conclude, ending
+from ...conclusion import conclude, elsewhere, ending
 from ...diagnosis import Diagnosis
 from .charts import charts_of, library
 from .facts import (
@@ -54,6 +54,7 @@ def page(diagnosis: Diagnosis, header: Header, views: Views) -> str:
         header=header,
         headline=headline(diagnosis),
         conclusion=conclude(diagnosis),
+        elsewhere=elsewhere(diagnosis),
         ending=ending(diagnosis.run),
         suspects=suspect_rows(diagnosis, header),
         layers=layer_rows(header, diagnosis),

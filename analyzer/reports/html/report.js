@@ -27,6 +27,8 @@
     return numbers.subarray(start, start + view.n_columns);
   }
 
+  // Points without a neighbour, of which a line shows nothing.
+  const alone = array => array.map((v, i) => (isFinite(array[i - 1]) || isFinite(array[i + 1]) ? NaN : v));
   const positive = array => Float32Array.from(array, v => (v > 0 ? v : NaN));
   const left = (view, column) => view.first + column * view.width;
   const center = (view, column) => left(view, column) + (view.width - 1) / 2;
@@ -159,7 +161,7 @@
     const broken = isBroken(view, series);
     const low = field("min"), high = field("max"), rms = field("rms_high");
     const weight = fact.weight === null ? null : values(view, "rms_low", fact.weight);
-    model("series").data = {
+    const data = {
       left: columns.map(i => left(view, i)),
       center: columns.map(i => center(view, i)),
       rms_low: positive(field("rms_low")),
@@ -173,6 +175,10 @@
       broken_left: columns.map(i => (broken[i] ? left(view, i) - 0.5 : NaN)),
       broken_right: columns.map(i => (broken[i] ? left(view, i + 1) - 0.5 : NaN)),
     };
+    for (const line of ["rms_high", "mean_abs", "magnitude", "min", "max", "zero_share", "ratio"]) {
+      data[`${line}_alone`] = alone(data[line]);
+    }
+    model("series").data = data;
     setRange(model("size").x_range, spanOf(view));
     byId("ratio").hidden = weight === null;
     drawHistogram(facts.histograms[series]);
