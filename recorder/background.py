@@ -13,7 +13,7 @@ Task = Callable[[], object]
 # Chosen on two cores: below, as for a small dense network, a thread's waking up and its turns with
 # Python's global lock took as long as they saved.
 _WORTH_A_THREAD_BYTES = 2 << 20
-# Of larger steps no second one is kept in memory. (The ring holds 256 MiB by default.)
+# Of larger steps no second one is kept in memory. (The ring holds up to 256 MiB by default.)
 _TOO_LARGE_BYTES = 384 << 20
 
 

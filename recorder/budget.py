@@ -1,37 +1,60 @@
 """Thin out a recording so that it costs no more than a share of the training's time."""
 
+import contextlib
+import math
 import time
+from collections.abc import Iterator
 
 
 class Budget:
     """Allows a full measurement while the time spent on measuring is within its share.
 
-    What is counted is the time between a step handing over its tensors and going on.
+    What is counted is how long the training waits for its recorder; where statistics are taken
+    beside the rest of the step, how long that takes.
 
     Parameters
     ----------
     share
-        Of the time since the first step, between 0 and 1.
+        Of the time since the first step, above 0 and up to 1; None for no limit.
 
     Raises
     ------
     ValueError
-        The share is not between 0 and 1.
+        The share is not in its range.
     """
 
-    def __init__(self, share: float) -> None:
-        if not 0 < share <= 1:
+    def __init__(self, share: float | None) -> None:
+        if share is not None and not 0 < share <= 1:
             raise ValueError(f"budget={share}: wanted a share of the time, above 0 and up to 1")
         self._share = share
         self._began: float | None = None
         self._spent_s = 0.0
 
-    def allows(self) -> bool:
-        """Whether there is time for one more."""
+    def begin(self) -> None:
+        """Start the clock, unless it runs."""
         if self._began is None:
             self._began = time.perf_counter()
-        return self._spent_s <= self._share * (time.perf_counter() - self._began)
+
+    def left_s(self) -> float:
+        """Seconds that may be spent by now; below 0 where too many were."""
+        if self._share is None:
+            return math.inf
+        elapsed_s = 0.0 if self._began is None else time.perf_counter() - self._began
+        return self._share * elapsed_s - self._spent_s
+
+    def allows(self) -> bool:
+        """Whether there is time for one more."""
+        return self.left_s() >= 0
 
     def spend(self, seconds: float) -> None:
         """Count time that went into measuring."""
         self._spent_s += seconds
+
+    @contextlib.contextmanager
+    def spending(self) -> Iterator[None]:
+        """Count all the time within, and what is counted within only as a part of it."""
+        began, before_s = time.perf_counter(), self._spent_s
+        try:
+            yield
+        finally:
+            self._spent_s = before_s + time.perf_counter() - began

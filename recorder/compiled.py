@@ -5,7 +5,20 @@ from typing import Any
 
 import numba as nb
 
-_OPTIONS = {"error_model": "numpy", "nogil": True, "boundscheck": False}
+_C_OPTIONS = {"error_model": "numpy", "boundscheck": False}
+_OPTIONS = {**_C_OPTIONS, "nogil": True}
+
+
+def compiled_callback(signature: Any) -> Callable[[Any], Any]:
+    """The same for what C code calls: gives an object with an ``address``."""
+
+    def compile_now(function: Any) -> Any:
+        try:
+            return nb.cfunc(signature, cache=True, **_C_OPTIONS)(function)
+        except RuntimeError:
+            return nb.cfunc(signature, **_C_OPTIONS)(function)
+
+    return compile_now
 
 
 def compiled(**options: Any) -> Callable[[Any], Any]:

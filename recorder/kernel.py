@@ -6,6 +6,7 @@ each (``row_kernels.py``).
 
 import functools
 import itertools
+import operator
 import os
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,6 +25,8 @@ COLUMNS = tuple(column.name for column in STATISTICS)
 _ELEMENTS_WORTH_A_THREAD = 1 << 18
 # The step's own threads idle while its statistics are taken; beyond four, memory is the limit.
 _N_THREADS = max(2, min(4, os.cpu_count() or 1))
+# What has to be the same for the next step to be read as the one before was.
+_FORM = operator.attrgetter("__class__", "dtype", "shape", "strides")
 # Squares below it lose digits.
 _SMALLEST_RMS = 1e-150
 
@@ -45,7 +48,7 @@ class StepKernel:
 
     def __init__(self, has_units: Sequence[bool]) -> None:
         self._has_units = tuple(has_units)
-        self._layout: list[tuple[np.dtype[Any], tuple[int, ...]]] | None = None
+        self._layout: list[Any] | None = None
 
     def __call__(
         self,
@@ -58,19 +61,21 @@ class StepKernel:
         Where ``minus`` has an array, the statistics are of the difference of the two, taken in
         the tensors' own precision. Arrays may be of any real dtype, and not contiguous.
         """
-        layout = [(x.dtype, x.shape) for x in tensors]
+        layout = [*map(_FORM, tensors), *(None if x is None else _FORM(x) for x in minus)]
         if layout != self._layout:
             self._set_layout(tensors, minus)
             self._layout = layout
+        # Copies live in these lists as long as their addresses are in use.
         read = list(tensors)
         subtracted = list(minus)
         for k in self._wide:
             before = subtracted[k]
             read[k] = widened(read[k] if before is None else read[k] - before)
             subtracted[k] = None
-        # Contiguous copies live in these lists as long as their addresses are in use.
-        read = [_contiguous(x) for x in read]
-        subtracted = [None if x is None else _contiguous(x) for x in subtracted]
+        for k in self._scattered:
+            read[k] = np.ascontiguousarray(read[k])
+            before = subtracted[k]
+            subtracted[k] = None if before is None else np.ascontiguousarray(before)
         inputs: tuple[Any, ...] = (
             np.fromiter(map(id, read), np.uint64, len(read)),
             np.array([0 if x is None else id(x) for x in subtracted], np.uint64),
@@ -81,13 +86,19 @@ class StepKernel:
         )
         _fill(self._parts, inputs)
         for k in self._wide:
-            self._mend_overflow(tensors[k], minus[k], k, out)
+            if self._codes[k] == FLOAT64:
+                mend_overflow(tensors[k], minus[k], out[k])
 
     def _set_layout(
         self, tensors: Sequence[NDArray[Any]], minus: Sequence[NDArray[Any] | None]
     ) -> None:
         """Note what stays the same from step to step while shapes and dtypes do."""
         self._wide = [k for k, x in enumerate(tensors) if x.dtype != np.float32]
+        self._scattered = [
+            k
+            for k, pair in enumerate(zip(tensors, minus, strict=True))
+            if not all(x is None or _is_plain(x) for x in pair)
+        ]
         self._sizes = np.array([x.size for x in tensors], np.int64)
         self._codes = np.array([_code(x.dtype) for x in tensors], np.int64)
         counts_units = [
@@ -100,20 +111,18 @@ class StepKernel:
         )
         self._parts = _parts(self._sizes)
 
-    def _mend_overflow(
-        self,
-        x: NDArray[Any],
-        before: NDArray[Any] | None,
-        k: int,
-        out: NDArray[np.int64],
-    ) -> None:
-        """Squares of huge and tiny float64 values over- and underflow; the reference scales."""
-        values = out.view(np.float64)[k]
-        if np.isnan(values[7]) or _SMALLEST_RMS < values[11] < np.inf:
-            return
-        row = statistics_row(x if before is None else x - before)
-        for column in ("mean", "mean_abs", "rms"):
-            values[COLUMNS.index(column)] = row[column]
+
+def mend_overflow(x: NDArray[Any], before: NDArray[Any] | None, row: NDArray[np.int64]) -> None:
+    """Take a row of float64 values anew where their squares over- or underflow.
+
+    (The reference scales them.)
+    """
+    values = row.view(np.float64)
+    if np.isnan(values[7]) or _SMALLEST_RMS < values[11] < np.inf:
+        return
+    reference = statistics_row(x if before is None else x - before)
+    for column in ("mean", "mean_abs", "rms"):
+        values[COLUMNS.index(column)] = reference[column]
 
 
 def _fill(parts: Sequence[tuple[int, int]], inputs: tuple[Any, ...]) -> None:
@@ -135,10 +144,9 @@ def _threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max_workers=_N_THREADS - 1, thread_name_prefix="deeplocalize")
 
 
-def _contiguous(x: NDArray[Any]) -> NDArray[Any]:
+def _is_plain(x: NDArray[Any]) -> bool:
     # TensorFlow hands over scalars as NumPy scalars, which are no arrays.
-    is_plain = isinstance(x, np.ndarray) and x.flags.c_contiguous
-    return x if is_plain else np.ascontiguousarray(x)
+    return isinstance(x, np.ndarray) and x.flags.c_contiguous
 
 
 def _parts(sizes: NDArray[np.int64]) -> list[tuple[int, int]]:

@@ -28,9 +28,10 @@ from .step_collector import StepCollector
 class LoopRecorder:
     """Records the iterations of a training loop into a trace.
 
-    A context manager: leaving the ``with`` block closes the trace and notes how the loop ended.
-    Should recording fail, one `RuntimeWarning` says so and the loop goes on; only a kind of tensor
-    or a status that does not exist is refused.
+    A context manager: leaving the ``with`` block closes the trace and notes how the loop ended. Of
+    an iteration that is left unfinished then, as by an exception, what was tapped is recorded.
+    Should recording fail, one `RuntimeWarning` says so and the loop goes on; only wrong calls are
+    refused.
 
     Parameters
     ----------
@@ -95,6 +96,7 @@ class LoopRecorder:
         )
         self._collector = StepCollector(self._session)
         self._epoch: int | None = None
+        self._is_within = False
         self._weights: set[tuple[str, str]] = set()
 
     @property
@@ -105,6 +107,7 @@ class LoopRecorder:
     def begin_iteration(self, epoch: int = 0) -> None:
         """Begin an iteration of an epoch, counted from 0; an unfinished one is forgotten."""
         self._collector.drop_step()
+        self._is_within = True
         if epoch != self._epoch:
             self._session.begin_epoch(epoch)
             self._epoch = epoch
@@ -129,7 +132,10 @@ class LoopRecorder:
         ------
         ValueError
             There is no such kind.
+        RuntimeError
+            No iteration has begun.
         """
+        self._check_within("tap")
         try:
             known = Kind(kind)
         except ValueError:
@@ -146,7 +152,9 @@ class LoopRecorder:
             self._session.failed(error)
 
     def end_iteration(self, learning_rate: float = float("nan")) -> None:
-        """Record the iteration."""
+        """Record the iteration; RuntimeError where none has begun."""
+        self._check_within("end_iteration")
+        self._is_within = False
         self._collector.end_step(learning_rate)
 
     def end_epoch(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
@@ -159,7 +167,10 @@ class LoopRecorder:
         ``status`` is how the loop ended: completed, stopped, exception or interrupted; ValueError
         for anything else.
         """
-        self._session.close(RunStatus(status), message)
+        ending = RunStatus(status)
+        if self._is_within and self._collector.has_tensors:
+            self.end_iteration()
+        self._session.close(ending, message)
 
     def __enter__(self) -> Self:
         return self
@@ -175,6 +186,10 @@ class LoopRecorder:
             return
         status, message = ending_of(error)
         self.close(status, message)
+
+    def _check_within(self, call: str) -> None:
+        if not self._is_within:
+            raise RuntimeError(f"{call}: no iteration has begun; call begin_iteration first")
 
     def _index(self, layer: str) -> int:
         if layer not in self._layers:

@@ -1,8 +1,9 @@
 """Which series of a step are measured this time, and their statistics.
 
-Where a schedule or a budget leaves out an iteration, a few series are watched all the same:
-the batch, the loss, the state, and the gradients and updates of the weights. When one of them is
-not finite for the first time, the whole step is measured, in that very iteration.
+Where a schedule or a budget leaves out an iteration, a few series are watched all the same, unless
+the framework has looked at all of them: the batch, the loss, the state, and the gradients and
+updates of the weights. When one of them is not finite for the first time, the whole step is
+measured, in that very iteration.
 """
 
 from collections.abc import Sequence
@@ -49,7 +50,10 @@ class Measurement:
         self._distinct = list(dict.fromkeys(schedules))
         self._group = np.array([self._distinct.index(schedule) for schedule in schedules], np.intp)
         self._watched = np.array([kind in _WATCHED for kind in kinds], bool)
-        self._everything = np.ones(len(kinds), bool)
+        self._everything = np.arange(len(kinds))
+        self._everything.flags.writeable = False  # handed out step after step
+        self._no_rows = np.empty((0, len(COLUMNS)), np.int64)
+        self._kernel_of_all = self._kernel(self._everything)
         self._kernels: dict[bytes, tuple[Positions, StepKernel]] = {}
 
     def measure(
@@ -64,15 +68,24 @@ class Measurement:
         widens
             Whether to measure everything where a watched series is not finite.
         """
+        if values.is_finite and not allowed:
+            return self._everything[:0], self._no_rows
         now = [allowed and schedule(iteration) for schedule in self._distinct]
         if all(now):
-            return self._rows(self._everything, values)
+            return self._all_rows(values)
         due = np.array(now, bool)[self._group]
         positions, rows = self._rows(due | self._watched, values)
         if widens and nonfinite(rows).any():
-            return self._rows(self._everything, values)
+            return self._all_rows(values)
         kept = due[positions]
         return positions[kept], rows[kept]
+
+    def _all_rows(self, values: StepValues) -> tuple[Positions, Rows]:
+        if values.rows is not None:
+            return self._everything, values.rows
+        rows = np.empty((len(self._everything), len(COLUMNS)), np.int64)
+        self._kernel_of_all(values.tensors, values.minus, rows)
+        return self._everything, rows
 
     def _rows(self, chosen: NDArray[np.bool_], values: StepValues) -> tuple[Positions, Rows]:
         if values.rows is not None:
@@ -80,13 +93,15 @@ class Measurement:
         key = chosen.tobytes()
         if key not in self._kernels:
             positions = np.flatnonzero(chosen)
-            has_units = [self._kinds[k] in UNIT_KINDS for k in positions.tolist()]
-            self._kernels[key] = positions, StepKernel(has_units)
+            self._kernels[key] = positions, self._kernel(positions)
         positions, kernel = self._kernels[key]
         rows = np.empty((len(positions), len(COLUMNS)), np.int64)
         chosen_tensors = [values.tensors[k] for k in positions.tolist()]
         kernel(chosen_tensors, [values.minus[k] for k in positions.tolist()], rows)
         return positions, rows
+
+    def _kernel(self, positions: Positions) -> StepKernel:
+        return StepKernel([self._kinds[k] in UNIT_KINDS for k in positions.tolist()])
 
 
 def nonfinite(rows: Rows) -> NDArray[np.bool_]:

@@ -8,7 +8,6 @@ symptom counts as soon as it has lasted for its rule's patience. What takes the 
 import contextlib
 import shutil
 import tempfile
-import warnings
 import weakref
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,6 +30,7 @@ from . import Recorder
 from .row import Row, block_of
 from .schedule import Schedule
 from .step_recording import Observer
+from .warning import warn
 
 N_CHUNK_ITERATIONS = 20
 """Rules are judged this often; a value that is not finite is looked at in the same iteration."""
@@ -124,7 +124,7 @@ class DeepLocalize(Recorder):
             self.diagnosis = analyze(self.path)
             print(self._report(self.diagnosis), flush=True)
         except Exception as error:  # the outermost tap: nothing of ours may end a training
-            warnings.warn(f"deeplocalize: no diagnosis ({error})", RuntimeWarning, stacklevel=2)
+            warn(f"deeplocalize: no diagnosis ({error})")
         if not self._keeps_trace:
             with contextlib.suppress(OSError):
                 self.path.unlink()

@@ -7,6 +7,8 @@ averages) or none changes (what `Normalization` has adapted to).
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from deeplocalize.traces.header import Opening
 from deeplocalize.traces.interface import Tensor
 from deeplocalize.traces.schema import Kind
@@ -68,4 +70,5 @@ class OpeningBatches:
         self._n_bytes = n_bytes
         self.n_batches += 1
         self.is_over = self.n_batches == self._opening.max_batches
-        return [Tensor(iteration, series[k], values.tensors[k]) for k in positions]
+        # Copies: a view may keep all tensors of its step in memory until it is written.
+        return [Tensor(iteration, series[k], np.array(values.tensors[k])) for k in positions]

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any
 
 from .budget import Budget
-from .ring import DEFAULT_BYTES
+from .ring import DEFAULT_BYTES, DEFAULT_ITERATIONS
 from .schedule import Schedule, always, in_words, name_of
 
 
@@ -15,6 +16,7 @@ class Options:
 
     schedule: Schedule | Mapping[str, Schedule] | None = None
     tensors: Schedule | None = None
+    ring_iterations: int = DEFAULT_ITERATIONS
     ring_bytes: int = DEFAULT_BYTES
     trigger: Callable[[int, float], bool] | None = None
     budget: float | None = None
@@ -36,6 +38,7 @@ class Options:
                     f"{name}={given!r}: wanted a function of the iteration, such as every(10) of "
                     "deeplocalize.recorder.schedule"
                 )
+        check_whole_number("ring_iterations", self.ring_iterations, least=0)
         _check_number("ring_bytes", self.ring_bytes, least=0)
         if self.max_bytes is not None:
             _check_number("max_bytes", self.max_bytes, least=1)
@@ -54,15 +57,23 @@ class Options:
             "statistics": name_of(self.schedule or always),
             "tensors": name_of(self.tensors),
             "histograms": name_of(self.histograms),
-            "ring_bytes": self.ring_bytes,
-            "budget": self.budget,
-            "max_bytes": self.max_bytes,
+            "ring_iterations": int(self.ring_iterations),
+            "ring_bytes": int(self.ring_bytes),
+            "budget": None if self.budget is None else float(self.budget),
+            "max_bytes": None if self.max_bytes is None else int(self.max_bytes),
             "exact": None if self.exact is None else in_words(self.exact),
         }
 
 
+def check_whole_number(name: str, given: object, least: int) -> None:
+    """Raise TypeError or ValueError, with the option's name, where it is none of that size."""
+    if not isinstance(given, Integral):
+        raise TypeError(f"{name}={given!r}: wanted a whole number")
+    _check_number(name, given, least)
+
+
 def _check_number(name: str, given: object, least: int) -> None:
-    if not isinstance(given, int | float):
+    if not isinstance(given, Real):
         raise TypeError(f"{name}={given!r}: wanted a number")
-    if not given >= least:
+    if not float(given) >= least:
         raise ValueError(f"{name}={given}: wanted {least} or more")

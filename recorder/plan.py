@@ -4,8 +4,6 @@ A framework may trace several forms of one step, say for a last, smaller batch. 
 common is one series.
 """
 
-import contextlib
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -19,6 +17,7 @@ from .data_summary import DataSummarizer
 from .measurement import Measurement
 from .recording import Recording
 from .schedule import Schedule, always, schedule_of, unmatched
+from .warning import warn
 
 _DATA_KINDS = (Kind.INPUT, Kind.LABEL, Kind.SAMPLE_WEIGHT)
 
@@ -103,8 +102,7 @@ class Plans:
         described = {**header.schedule, "unmatched": list(astray)}
         self._recording.set_header(replace(header, schedule=described))
         self._recording.event(EventName.NOTE, message, {"unmatched": list(astray)})
-        with contextlib.suppress(RuntimeWarning):  # where warnings are errors
-            warnings.warn(f"deeplocalize: {message}", RuntimeWarning, stacklevel=2)
+        warn(f"deeplocalize: {message}")
 
     def _plan(self, series: NDArray[np.intp], step: Sequence[tuple[Series, Schedule]]) -> Plan:
         kinds = [one.kind for one, _ in step]

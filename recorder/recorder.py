@@ -7,8 +7,8 @@ the business of a backend (``backends/``), and being a callback of some framewor
 
 import contextlib
 import functools
+import os
 import threading
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,10 +16,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from deeplocalize.traces.errors import TraceError
-from deeplocalize.traces.files import create_writer, open_reader
 from deeplocalize.traces.header import Opening
-from deeplocalize.traces.interface import TraceWriter
 from deeplocalize.traces.schema import RunStatus
 
 from .backends import OnLeft, backend_of, repeat_obstacle_of
@@ -27,13 +24,15 @@ from .backends.first_step import Loop
 from .continuation import continuation_of
 from .ending import ending_of
 from .opening import DEFAULT_BATCHES, MAX_BYTES
-from .options import Options
+from .options import Options, check_whole_number
 from .origin import with_origin
-from .ring import DEFAULT_BYTES
+from .ring import DEFAULT_BYTES, DEFAULT_ITERATIONS
 from .schedule import Schedule, due_of, sparse
 from .session import Session
 from .step_recording import Observer
+from .succession import Succession
 from .unended import end_at_the_latest
+from .warning import told, warn
 
 # The end of a fit may be noticed in another thread, while the next one begins in this one. (One
 # lock for all: a recorder that has one of its own could not be copied.)
@@ -61,10 +60,11 @@ class TrainingRecorder:
         are watched for non-finite values all the same, and recorded where there are any.
     tensors
         Given an iteration, says whether to store all tensors in full (default: never).
+    ring_iterations
+        The tensors of this many last iterations are held in memory, and stored in full when
+        something is not finite for the first time (on a GPU that iteration's). 0: no ring.
     ring_bytes
-        The last iterations' tensors are held in memory up to this many bytes, and stored in
-        full when something is not finite for the first time (on a GPU that iteration's). 0: no
-        ring.
+        Fewer iterations are held where they take more memory than this. 0: no ring.
     trigger
         Given an iteration and its loss, says whether to store what the ring holds.
     budget
@@ -112,6 +112,7 @@ class TrainingRecorder:
         overwrite: bool = False,
         schedule: Schedule | Mapping[str, Schedule] | None = None,
         tensors: Schedule | None = None,
+        ring_iterations: int = DEFAULT_ITERATIONS,
         ring_bytes: int = DEFAULT_BYTES,
         trigger: Callable[[int, float], bool] | None = None,
         budget: float | None = None,
@@ -122,14 +123,13 @@ class TrainingRecorder:
         histograms: Schedule | bool = False,
     ) -> None:
         super().__init__()
-        self.path = Path(path)
-        """Where the trace of the latest ``fit`` is, or will be."""
-        self._first_path = self.path
-        self._overwrite = overwrite
+        if not isinstance(path, str | os.PathLike):
+            raise TypeError(f"path={path!r}: wanted the path of a trace, such as 'trace.h5'")
         replays = sparse if exact is True else exact or None
         self._options = Options(
             schedule=schedule,
             tensors=tensors,
+            ring_iterations=ring_iterations,
             ring_bytes=ring_bytes,
             trigger=trigger,
             budget=budget,
@@ -137,29 +137,33 @@ class TrainingRecorder:
             exact=replays,
             histograms=due_of(histograms),
         )
-        if replayable < 0:
-            raise ValueError(f"replayable={replayable}: wanted a number of batches, 0 or more")
+        check_whole_number("replayable", replayable, least=0)
         self._n_replayable = DEFAULT_BATCHES if replayable is True else int(replayable)
-        self._n_fits = 0
-        self._continues = None if continues is None else Path(continues)
-        if self._continues is not None:
-            open_reader(self._continues).close()
-        self._last_trained: tuple[Any, Path] | None = None
+        self._traces = Succession(Path(path), overwrite, continues)
         self._epoch = 0
         self._has_begun = False
-        # What is wrong with the path is said here, before a training begins.
-        create_writer(self.path, overwrite).close()
         self._session: Session | None = None
         self._loop: Loop | None = None
         self._detach: Callable[[], None] = _nothing
         self._call_off: Callable[[], object] = _nothing
         self._on_left: OnLeft = _ignore
 
+    @property
+    def path(self) -> Path:
+        """Where the trace of the latest ``fit`` is, or will be."""
+        return self._traces.path
+
     # ---- the framework's hooks ---------------------------------------------------------------
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Observe the model's steps for the length of this ``fit``."""
-        self._leave(RunStatus.EXCEPTION, "the earlier fit was left without on_train_end")
+        with _leaving:
+            if self._session is not None:
+                warn(
+                    "deeplocalize: a recorder records one fit at a time; with the one that begins "
+                    f"now {self.path} ends"
+                )
+            self._leave(RunStatus.EXCEPTION, "the earlier fit was left without on_train_end")
         try:
             self._enter()
         except Exception as error:  # the outermost tap: a failing recorder must not stop a training
@@ -253,7 +257,7 @@ class TrainingRecorder:
             opening = Opening(self._n_replayable, MAX_BYTES, repeat_obstacle_of(model))
             header = replace(header, opening=opening)
         self._session = session = Session(
-            self._next_writer(), header, self._options, self.observer()
+            self._traces.next_writer(), header, self._options, self.observer()
         )
         self._has_begun = False
         # When the recorder is gone, its model is, too; the end of a fit is noticed in other ways.
@@ -285,7 +289,7 @@ class TrainingRecorder:
         self._has_begun = True
         try:
             session.note_updates_before(_n_updates(self.model))
-            earlier = self._earlier_trace()
+            earlier = self._traces.earlier(self.model, self._epoch)
             if earlier is not None:
                 session.go_on_from(continuation_of(earlier, self._epoch))
         except Exception as error:  # the outermost tap: a failing recorder must not stop a training
@@ -294,13 +298,6 @@ class TrainingRecorder:
     def _begin_loop(self) -> None:
         self.on_train_begin()
         self.on_epoch_begin(self._epoch)
-
-    def _earlier_trace(self) -> Path | None:
-        """The trace of the training that goes on now, if this is not a new one."""
-        continues, self._continues = self._continues, None
-        model, path = self._last_trained or (None, None)
-        self._last_trained = self.model, self.path
-        return path if self._epoch and model is self.model else continues
 
     def _leave(self, status: RunStatus, message: str = "") -> None:
         with _leaving:
@@ -315,14 +312,6 @@ class TrainingRecorder:
         self._on_left = _ignore  # it holds this object: a cycle
         detach, self._detach = self._detach, _nothing
         detach()
-
-    def _next_writer(self) -> TraceWriter:
-        """A writer of the path given, then of a numbered name for each further fit."""
-        self._n_fits += 1
-        if self._n_fits > 1:
-            first = self._first_path
-            self.path = first.with_name(f"{first.stem}-{self._n_fits}{first.suffix}")
-        return create_writer(self.path, self._overwrite)
 
 
 def _n_updates(model: Any) -> int:
@@ -339,7 +328,4 @@ def _nothing() -> None:
 
 
 def _warn_not_recorded(error: Exception) -> None:
-    reason = str(error) if isinstance(error, TraceError) else repr(error)
-    warnings.warn(
-        f"deeplocalize does not record this training ({reason})", RuntimeWarning, stacklevel=3
-    )
+    warn(f"deeplocalize does not record this training ({told(error)})", stacklevel=3)

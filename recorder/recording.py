@@ -10,7 +10,6 @@ import contextlib
 import queue
 import threading
 import time
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +21,7 @@ from deeplocalize.traces.interface import Event, Tensor, TraceWriter
 from deeplocalize.traces.schema import EventName
 
 from .row import Row, block_of
+from .warning import warn
 
 BLOCK_BYTES = 2 << 20
 """Size at which a block goes to the writer."""
@@ -83,7 +83,7 @@ class Recording:
         self._flush_after_s = flush_after_s
         self._failure: Exception | None = None
         self._closed = False
-        self._has_written = False
+        self._has_written = self._has_header = False
         self._max_bytes = max_bytes
         self.is_full = False
         """Whether the trace has reached ``max_bytes``; what is appended then is written still."""
@@ -149,10 +149,7 @@ class Recording:
         with self._lock:
             self._batch.events.append(event)
         if name is EventName.LIMIT:
-            with contextlib.suppress(RuntimeWarning):  # where warnings are errors
-                warnings.warn(
-                    f"deeplocalize: {message}; the training goes on", RuntimeWarning, stacklevel=2
-                )
+            warn(f"deeplocalize: {message}; the training goes on")
 
     def close(self) -> None:
         """Write what is left and close the trace; a second call does nothing."""
@@ -215,7 +212,7 @@ class Recording:
         return max(early, min(self.elapsed_s / 100, LONGEST_WAIT_S))
 
     def _write_batch(self, batch: _Batch) -> None:
-        if isinstance(self._failure, TraceFullError):
+        if isinstance(self._failure, TraceFullError) and self._has_header:
             # Small enough to fit perhaps, and worth it: how the run ended.
             with contextlib.suppress(TraceError):
                 self._writer.append_events(batch.events)
@@ -225,6 +222,7 @@ class Recording:
         try:
             if batch.header is not None:
                 self._writer.write_header(batch.header)
+                self._has_header = True
                 self._n_series_written = len(batch.header.series)
             if batch.rows:
                 self._append(batch.rows, batch.first_iteration)

@@ -32,7 +32,8 @@ class Retention:
         self._recording = recording
         self._schedule = options.tensors
         self._trigger = options.trigger
-        self._ring = Ring(options.ring_bytes) if options.ring_bytes else None
+        has_ring = min(options.ring_bytes, options.ring_iterations) > 0
+        self._ring = Ring(options.ring_bytes, options.ring_iterations) if has_ring else None
         opening = recording.header.opening
         self._opening = None if opening is None else OpeningBatches(opening)
 
@@ -66,7 +67,7 @@ class Retention:
         due = self.is_due(iteration)
         ring = Ring(sys.maxsize) if due else self._ring
         if ring is not None:
-            ring.push(iteration, series, values.tensors, values.minus)
+            ring.push(iteration, series, values)
             if due:
                 self._recording.append_tensors(ring.drain())
         if self._opening is not None:

@@ -3,57 +3,51 @@
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from deeplocalize.traces.interface import Tensor
 
+from .step_values import StepValues
+
 DEFAULT_BYTES = 256 << 20
+DEFAULT_ITERATIONS = 8
+"""Chosen: some steps before the one that breaks, in a trace that stays small."""
 
 
 @dataclass(frozen=True)
 class _Iteration:
     number: int
     series: Sequence[int]
-    tensors: Sequence[NDArray[Any]]
-    minus: Sequence[NDArray[Any] | None]
-    n_bytes: int
+    values: StepValues
 
 
 class Ring:
-    """Holds the tensors of the last iterations, at least of one, up to a number of bytes.
+    """Holds the tensors of the last iterations.
 
     Parameters
     ----------
     max_bytes
-        Nothing is held where a single iteration is larger.
+        Fewer iterations are held where they are larger, and none where a single one is.
+    max_iterations
+        How many are held at the most.
     """
 
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(self, max_bytes: int, max_iterations: int = DEFAULT_ITERATIONS) -> None:
         self._max_bytes = max_bytes
+        self._max_iterations = max_iterations
         self._iterations: deque[_Iteration] = deque()
         self._n_bytes = 0
 
-    def push(
-        self,
-        number: int,
-        series: Sequence[int],
-        tensors: Sequence[NDArray[Any]],
-        minus: Sequence[NDArray[Any] | None],
-    ) -> None:
+    def push(self, number: int, series: Sequence[int], values: StepValues) -> None:
         """Hold an iteration's tensors, which must not change any more."""
-        # A weight is held once, though it is also what its successor is compared with.
-        held = {id(x): x.nbytes for x in (*tensors, *minus) if x is not None}
-        n_bytes = sum(held.values())
-        if n_bytes > self._max_bytes:
+        if values.n_bytes > self._max_bytes:
             self.clear()
             return
-        self._iterations.append(_Iteration(number, series, tensors, minus, n_bytes))
-        self._n_bytes += n_bytes
-        while self._n_bytes > self._max_bytes:
-            self._n_bytes -= self._iterations.popleft().n_bytes
+        self._iterations.append(_Iteration(number, series, values))
+        self._n_bytes += values.n_bytes
+        while self._n_bytes > self._max_bytes or len(self._iterations) > self._max_iterations:
+            self._n_bytes -= self._iterations.popleft().values.n_bytes
 
     def drain(self) -> list[Tensor]:
         """Everything held, oldest first; the ring is empty then."""
@@ -61,7 +55,7 @@ class Ring:
             Tensor(iteration.number, series, np.asarray(x if before is None else x - before))
             for iteration in self._iterations
             for series, x, before in zip(
-                iteration.series, iteration.tensors, iteration.minus, strict=True
+                iteration.series, iteration.values.tensors, iteration.values.minus, strict=True
             )
         ]
         self.clear()

@@ -23,14 +23,18 @@ from .budget import Budget
 from .import_hook import call_after_import
 from .main_module import run_as_main, show_as_scripts_own
 from .schedule import every
+from .succession import numbered
 
 _RECORDER = "_deeplocalize_recorder"
 
 _recorded: list[Path] = []
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; its exit status is the script's, or 2 for a wrong call."""
+def main(argv: Sequence[str] | None = None, begin: Callable[[], object] = lambda: None) -> int:
+    """Run the command; its exit status is the script's, or 2 for a wrong call.
+
+    ``begin`` is called just before the script begins.
+    """
     parser = _parser()
     arguments = parser.parse_args(argv)
     if not arguments.target:
@@ -49,6 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     call_after_import("keras", functools.partial(_attach, traces, loops))
     sys.argv = [target, *rest]
     atexit.register(_say_if_nothing_was_recorded)
+    begin()
     try:
         run_as_main(target, arguments.module)
     except SystemExit:  # as good an end of a script as any
@@ -108,10 +113,16 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         help="size at which the recording stops",
     )
     add(
+        "--ring-iterations",
+        type=_of("a number of iterations, 0 or more", lambda text: _at_least(0, int(text))),
+        metavar="N",
+        help="how many last iterations' tensors are held in memory",
+    )
+    add(
         "--ring-bytes",
         type=_of("a number of bytes, 0 or more", lambda text: _at_least(0, int(text))),
         metavar="N",
-        help="memory for the last iterations' tensors",
+        help="memory for them, at most",
     )
     add("--exact", action="store_true", help="replay what else would change the run")
     add("--replayable", action="store_true", help="keep what deeplocalize-analyze --verify needs")
@@ -165,9 +176,7 @@ class Traces:
         from . import Recorder
 
         self._n_trainings += 1
-        path = self._output
-        if self._n_trainings > 1:
-            path = path.with_name(f"{path.stem}-{self._n_trainings}{path.suffix}")
+        path = numbered(self._output, self._n_trainings)
         try:
             recorder = Recorder(path, **self._options)
         except TraceError as error:

@@ -7,11 +7,10 @@ raises into the training: the first error ends the recording with one warning.
 
 import contextlib
 import threading
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
@@ -20,6 +19,7 @@ from deeplocalize.traces.interface import TraceWriter
 from deeplocalize.traces.schema import EventName, RunStatus
 
 from .background import Background
+from .budget import Budget
 from .continuation import Continuation
 from .kernel import compile_kernels
 from .options import Options
@@ -27,14 +27,25 @@ from .plan import Plan, Plans
 from .recording import Recording
 from .step_recording import Moment, Observer, StepRecording
 from .step_values import StepValues
+from .warning import told, warn
+
+
+class Waiting(Protocol):
+    """Steps of a session that a backend keeps for a while."""
+
+    def take(self) -> None:
+        """Hand all of them over; does nothing where it is called by what that leads to."""
+
+    def close(self) -> None:
+        """Keep no more of them."""
 
 
 class Session:
     """One training run being recorded.
 
-    Large steps are measured in the background, except where somebody waits for what a step shows: a
-    replay, an observer, a trigger, a device that has its tensors still. A budget counts what the
-    training waits for.
+    Steps may wait in a backend (`Waiting`), and large ones are measured in the background, except
+    where somebody waits for what a step shows: a replay, an observer, a trigger, a device that has
+    its tensors still. Backends count against its ``budget`` what they take beyond that of `step`.
 
     Parameters
     ----------
@@ -56,15 +67,16 @@ class Session:
         observer: Observer | None = None,
     ) -> None:
         self._options = options = options or Options()
-        compile_kernels()  # before the clock of a budget starts
+        if options.budget is not None:
+            compile_kernels()  # before its clock starts
         header = replace(header, schedule=options.described())
         self._recording = Recording(writer, header, max_bytes=options.max_bytes)
         self._plans = Plans(self._recording, options.schedule)
-        self._steps = StepRecording(self._recording, self._plans, options, observer)
+        self.budget = Budget(options.budget)
+        self._steps = StepRecording(self._recording, self._plans, options, self.budget, observer)
         self._background = Background()
-        self._is_awaited = any(
-            one is not None for one in (observer, options.trigger, options.budget)
-        )
+        self._waiting: Waiting | None = None
+        self._is_shown = observer is not None or options.trigger is not None
         self._first_iteration = 0
         self._n_steps = 0
         self._epoch = 0
@@ -78,7 +90,7 @@ class Session:
 
     def plan(self, step: Sequence[Series], missed: Sequence[Unrecorded]) -> Plan:
         """Declare the tensors of a step, in execution order, and what is not among them."""
-        self._background.wait()
+        self._catch_up()
         return self._plans.add(step, missed)
 
     def is_due(self) -> bool:
@@ -86,8 +98,8 @@ class Session:
 
         For backends to which looking into a step costs much. The first step always is.
         """
-        self._background.wait()
-        if not self._takes_steps:
+        self._catch_up()
+        if not self.takes_steps:
             return False
         try:
             return self._steps.is_due(self._first_iteration + self._n_steps)
@@ -98,21 +110,43 @@ class Session:
     @property
     def watches(self) -> bool:
         """Whether a step that is not due is wanted all the same if something in it breaks."""
-        self._background.wait()
-        return self._takes_steps and not self._steps.has_broken
+        self._catch_up()
+        return self.takes_steps and not self._steps.has_broken
 
-    def spend(self, seconds: float) -> None:
-        """Count time that a backend took, beyond that of `step`, against the budget."""
-        self._steps.spend(seconds)
+    @property
+    def takes_steps(self) -> bool:
+        """Whether further steps are recorded."""
+        return self.is_open and not self._steps.is_full
 
-    def step(self, plan: Plan, values: StepValues) -> bool:
-        """Record an iteration; whether more of it is wanted (see `replayed` and `supplied`)."""
-        if not self._takes_steps:
+    @property
+    def may_wait(self) -> bool:
+        """Whether steps may be recorded a while after they ended, with all their statistics.
+
+        That is where nobody waits for what a step shows, or chooses which series are due. Of the
+        `budget` the backend has to take care then.
+        """
+        chooses = self._options.schedule is not None or self._options.exact is not None
+        return not (self._is_shown or chooses)
+
+    def take_from(self, waiting: Waiting) -> None:
+        """Take the steps that wait there before anything that depends on them."""
+        self._catch_up()
+        if self._waiting is not None:
+            self._waiting.close()  # of a model that was compiled anew
+        self._waiting = waiting
+
+    def step(self, plan: Plan, values: StepValues, age_s: float = 0.0) -> bool:
+        """Record an iteration; whether more of it is wanted (see `replayed` and `supplied`).
+
+        ``age_s``: for how long it has waited.
+        """
+        if not self.takes_steps:
             return False
-        moment = Moment(self._epoch, self._batch, self._recording.elapsed_s)
+        moment = Moment(self._epoch, self._batch, self._recording.elapsed_s - age_s)
         self._batch += 1
         self._n_steps += 1
-        if self._is_awaited or plan.replay is not None or values.rows is not None:
+        is_awaited = self._is_shown or self._options.budget is not None
+        if is_awaited or plan.replay is not None or values.rows is not None:
             self._background.wait()
             return self._record(plan, values, moment)
         self._background.run(partial(self._record, plan, values, moment), values.n_bytes)
@@ -128,23 +162,18 @@ class Session:
 
     def failed(self, error: Exception) -> None:
         """Stop recording, warn once, let the training go on."""
-        self._background.wait()  # the row under way is to be in the trace
+        self._catch_up()  # the row under way is to be in the trace
         with self._lock:
             if not self.is_open:
                 return
             self.is_open = False
+        self._let_go_of_tensors()
         with contextlib.suppress(Exception):  # the same failure again, about to be reported
             self._recording.event(
                 EventName.END, f"recording failed: {error}", {"status": RunStatus.FAILED}
             )
             self._recording.close()
-        # Where warnings are errors, it is not to end the training.
-        with contextlib.suppress(RuntimeWarning):
-            warnings.warn(
-                f"deeplocalize stopped recording ({error}); the training goes on unrecorded",
-                RuntimeWarning,
-                stacklevel=2,
-            )
+        warn(f"deeplocalize stopped recording ({told(error)}); the training goes on")
 
     @property
     def replays(self) -> bool:
@@ -164,8 +193,7 @@ class Session:
     def warn(self, message: str) -> None:
         """Say something, in the trace and to the person."""
         self._recording.event(EventName.NOTE, message)
-        with contextlib.suppress(RuntimeWarning):  # where warnings are errors
-            warnings.warn(f"deeplocalize: {message}", RuntimeWarning, stacklevel=2)
+        warn(f"deeplocalize: {message}")
 
     @property
     def asks_for_tensors(self) -> bool:
@@ -197,11 +225,12 @@ class Session:
 
     def begin_epoch(self, epoch: int) -> None:
         """The next step is the first of this epoch."""
+        self._catch_up()
         self._epoch, self._batch = epoch, 0
 
     def end_epoch(self, epoch: int, logs: Mapping[str, Any]) -> None:
         """Note an epoch's metrics, validation included."""
-        self._background.wait()
+        self._catch_up()
         if not self.is_open:
             return
         try:
@@ -216,6 +245,7 @@ class Session:
 
     def close(self, status: RunStatus, message: str = "") -> None:
         """End the trace, saying how the run ended; a second call does nothing."""
+        self._catch_up()
         self._background.close()
         with self._lock:
             if not self.is_open:
@@ -223,6 +253,7 @@ class Session:
             self.is_open = False
         try:
             self._steps.finish()
+            self._let_go_of_tensors()
             self._plans.update_data_summary()
             self._recording.event(EventName.END, message, {"status": status})
             self._recording.close()
@@ -232,9 +263,22 @@ class Session:
 
     # ---- within ------------------------------------------------------------------------------
 
-    @property
-    def _takes_steps(self) -> bool:
-        return self.is_open and not self._steps.is_full
+    def _catch_up(self) -> None:
+        """Return once all steps that have ended are recorded."""
+        try:
+            if self._waiting is not None:
+                self._waiting.take()
+        except Exception as error:  # the outermost tap
+            self._let_go_of_tensors()  # else the failure would catch up, too
+            self.failed(error)
+        self._background.wait()
+
+    def _let_go_of_tensors(self) -> None:
+        """Keep nothing in memory that will not be recorded any more."""
+        if self._waiting is not None:
+            self._waiting.close()
+            self._waiting = None
+        self._steps.let_go()
 
     def _record(self, plan: Plan, values: StepValues, moment: Moment) -> bool:
         if not self.is_open:
@@ -255,7 +299,7 @@ class Session:
             self.failed(error)
 
     def _replace_header(self, **changes: Any) -> None:
-        self._background.wait()  # the steps change it, too
+        self._catch_up()  # the steps change it, too
         self._recording.set_header(replace(self._recording.header, **changes))
 
 

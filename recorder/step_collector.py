@@ -13,18 +13,6 @@ from .session import Session
 from .step_values import StepValues
 
 _PHASES = list(Phase)
-_WITHOUT_BATCH_AXIS = frozenset(
-    {
-        Kind.WEIGHT,
-        Kind.WEIGHT_GRADIENT,
-        Kind.WEIGHT_UPDATE,
-        Kind.STATE,
-        Kind.LOSS,
-        Kind.METRIC,
-    }
-)
-
-
 _Key = tuple[Kind, int | None, str]
 """Kind, layer and name of a tensor."""
 
@@ -50,6 +38,11 @@ class StepCollector:
         self._forms: list[_Form] = []
         self._keys: list[_Key] = []
         self._values: list[NDArray[Any]] = []
+
+    @property
+    def has_tensors(self) -> bool:
+        """Whether any came since the last step."""
+        return bool(self._keys)
 
     def add(self, kind: Kind, layer: int | None, tensor: str, values: NDArray[Any]) -> None:
         """Take a tensor, which must not change any more."""
@@ -91,6 +84,6 @@ class StepCollector:
 
 def _series(kind: Kind, layer: int | None, tensor: str, call: int, values: NDArray[Any]) -> Series:
     shape: tuple[int | None, ...] = values.shape
-    if shape and kind not in _WITHOUT_BATCH_AXIS:
+    if shape and kind.has_sample_axis:
         shape = (None, *shape[1:])
     return Series(kind, 0, layer, call, tensor, shape, values.dtype.name)

@@ -62,6 +62,8 @@ class StepRecording:
         Of the steps.
     options
         What is recorded, beyond the statistics of every step.
+    budget
+        Of what that may cost.
     observer
         Shown each row as it is recorded.
 
@@ -69,14 +71,19 @@ class StepRecording:
     """
 
     def __init__(
-        self, recording: Recording, plans: Plans, options: Options, observer: Observer | None
+        self,
+        recording: Recording,
+        plans: Plans,
+        options: Options,
+        budget: Budget,
+        observer: Observer | None,
     ) -> None:
         self._recording = recording
         self._plans = plans
         self._options = options
         self._observer = observer
         self._retention = Retention(recording, options)
-        self._budget = Budget(options.budget) if options.budget is not None else None
+        self._budget = budget
         self.has_broken = False
         """Whether something was not finite."""
         self.is_full = False
@@ -93,7 +100,7 @@ class StepRecording:
         series, layer_of = self._recording.header.series, self._recording.header.layer_of
         if not series or self._retention.is_due(iteration):
             return True
-        if not self._is_within_budget():
+        if not self._budget.allows():
             return False
         if len(series) != self._n_scheduled:
             self._n_scheduled = len(series)
@@ -103,11 +110,6 @@ class StepRecording:
             return True
         return any(schedule(iteration) for schedule in self._schedules)
 
-    def spend(self, seconds: float) -> None:
-        """Count time against the budget."""
-        if self._budget is not None:
-            self._budget.spend(seconds)
-
     def record(self, plan: Plan, values: StepValues, moment: Moment) -> bool:
         """Record an iteration; whether it waits for more.
 
@@ -115,6 +117,7 @@ class StepRecording:
         still (see `supply`).
         """
         began = time.perf_counter()
+        self._budget.begin()
         self.finish()
         if self._recording.is_full:
             self._stop()
@@ -155,7 +158,7 @@ class StepRecording:
                 tensors=[*values.tensors, *replayed.tensors],
                 minus=[*values.minus, *replayed.minus],
             )
-        if values.rows is None:
+        if values.has_tensors:
             self._count_elements(iteration, series, values)
             self._retention.keep(iteration, row.epoch, series, kinds, values)
         else:
@@ -165,7 +168,11 @@ class StepRecording:
         self._retention.respond(iteration, row.loss, step.breaks)
         if self._observer is not None:
             self._observer(self._recording.header, row)
-        self.spend(time.perf_counter() - step.began)
+        self._budget.spend(time.perf_counter() - step.began)
+
+    def let_go(self) -> None:
+        """Hold no tensors any more."""
+        self._retention.pass_over()
 
     def _stop(self) -> None:
         if not self.is_full:
@@ -175,8 +182,9 @@ class StepRecording:
 
     def _measure(self, plan: Plan, values: StepValues, moment: Moment, began: float) -> _Step:
         iteration = self._recording.n_iterations
+        allowed = self._budget.allows() if values.is_allowed is None else values.is_allowed
         measured, rows = plan.measurement.measure(
-            iteration, values, self._is_within_budget(), widens=not self.has_broken
+            iteration, values, allowed, widens=not self.has_broken
         )
         if not values.is_loss_known:
             is_kept = measured != plan.loss
@@ -186,8 +194,8 @@ class StepRecording:
         if plan.loss is not None and values.is_loss_known:
             loss = float(values.tensors[plan.loss].reshape(-1)[0])
         n_samples = -1
-        if plan.first_input is not None and values.tensors[plan.first_input].ndim:
-            n_samples = values.tensors[plan.first_input].shape[0]
+        if plan.first_input is not None:
+            n_samples = next(iter(values.tensors[plan.first_input].shape), n_samples)
         row = Row(
             plan.series[measured],
             rows,
@@ -219,9 +227,6 @@ class StepRecording:
         if self._n_measured in _SUMMARY_STEPS:
             self._plans.update_data_summary()
 
-    def _is_within_budget(self) -> bool:
-        return self._budget is None or self._budget.allows()
-
     def _breaks(self, plan: Plan, values: StepValues, broken: NDArray[np.intp]) -> bool:
         """Whether something is not finite for the first time."""
         if self.has_broken or not broken.size:
@@ -233,17 +238,17 @@ class StepRecording:
         exact = self._options.exact
         if exact is None or step.plan.replay is None:
             return False
-        return step.breaks or (exact(self._recording.n_iterations) and self._is_within_budget())
+        return step.breaks or (exact(self._recording.n_iterations) and self._budget.allows())
 
     def _wants_tensors(self, step: _Step) -> bool:
-        if step.values.rows is None:
+        if step.values.has_tensors:
             return False
         iteration = self._recording.n_iterations
         return self._counts_elements(iteration) or self._retention.wants(iteration, step.breaks)
 
     def _counts_elements(self, iteration: int) -> bool:
         due = self._options.histograms
-        return due is not None and due(iteration) and self._is_within_budget()
+        return due is not None and due(iteration) and self._budget.allows()
 
     def _count_elements(self, iteration: int, series: Sequence[int], values: StepValues) -> None:
         if self._counts_elements(iteration):

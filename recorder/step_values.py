@@ -1,11 +1,15 @@
 """The tensors of one executed step, as a backend hands them over."""
 
+import functools
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+_N_BYTES = operator.attrgetter("nbytes")
 
 ON_DEVICE: NDArray[Any] = np.empty(0)
 """Stands for a tensor that has stayed on the device."""
@@ -22,8 +26,17 @@ class StepValues:
     is_loss_known
         Whether the tensor of kind loss means anything this time.
     rows
-        The statistics of all tensors, where the device has taken them, as `StepKernel` fills
-        them in. Then only the batch and the loss are given, and the others are `ON_DEVICE`.
+        The statistics of all tensors, where the framework has taken them, as `StepKernel` fills
+        them in; they are kept as they are.
+    is_allowed
+        Whether the budget allows for the statistics, where the framework has asked it already.
+    is_finite
+        Whether the framework has seen that nothing is NaN or infinite; False where it did not look.
+    has_tensors
+        False where the device has them: only the batch and the loss are given then, and the
+        others are `ON_DEVICE`.
+    known_bytes
+        Size of the tensors, where it is known without looking at each of them.
     """
 
     tensors: Sequence[NDArray[Any]]
@@ -32,9 +45,15 @@ class StepValues:
     loss_scale: float = 1.0
     is_loss_known: bool = True
     rows: NDArray[np.int64] | None = None
+    is_allowed: bool | None = None
+    is_finite: bool = False
+    has_tensors: bool = True
+    known_bytes: int | None = None
 
-    @property
+    @functools.cached_property
     def n_bytes(self) -> int:
         """Size of the tensors; a weight counts once, though its successor is compared with it."""
-        held = {id(x): x.nbytes for x in (*self.tensors, *self.minus) if x is not None}
-        return sum(held.values())
+        if self.known_bytes is not None:
+            return self.known_bytes
+        arrays = [*self.tensors, *(x for x in self.minus if x is not None)]
+        return sum(dict(zip(map(id, arrays), map(_N_BYTES, arrays), strict=True)).values())

@@ -7,6 +7,7 @@ from deeplocalize.traces.header import Header
 
 from ..numpynet.network import Network
 from ..session import Session
+from ..warning import RefusalError
 
 Detach = Callable[[], None]
 """Leaves the model as it was; a second call does nothing."""
@@ -29,12 +30,16 @@ class Backend(Protocol):
         """
 
 
+class UnknownBackendError(RefusalError):
+    """Keras runs on a framework for which there is no backend here."""
+
+
 def backend_of(model: Any) -> Backend:
     """The backend for a model.
 
     Raises
     ------
-    NotImplementedError
+    UnknownBackendError
         Keras runs on a framework for which there is none.
     """
     if isinstance(model, Network):
@@ -57,7 +62,7 @@ def backend_of(model: Any) -> Backend:
 
             return torch
         case name:
-            raise NotImplementedError(
+            raise UnknownBackendError(
                 f"there is no recorder for Keras on {name!r} yet; "
                 "it records on 'tensorflow', 'jax' and 'torch'"
             )

@@ -127,7 +127,7 @@ def _tapped_step(model: Any, placed: Sequence[PlacedLayer], session: Session, st
                 tap_state(tensors, placed, read)
         spent_s = time.perf_counter() - began - step_s
         hand_over(tensors)
-        session.spend(spent_s)
+        session.budget.spend(spent_s)
         return logs, state
 
     return tapped_step

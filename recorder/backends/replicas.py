@@ -20,7 +20,7 @@ from deeplocalize.traces.schema import Kind
 from ..plan import Plan
 from ..session import Session
 from ..step_values import StepValues
-from .step_tensors import PER_SAMPLE, Tapped
+from .step_tensors import Tapped
 
 Reduction = Callable[[Sequence[NDArray[Any]]], NDArray[Any]]
 
@@ -33,7 +33,7 @@ def reduction_of(tapped: Tapped, has_running_loss: bool) -> Reduction:
     has_running_loss
         Whether the loss comes from Keras's running sums, which hold that of each replica in full.
     """
-    if tapped.kind in PER_SAMPLE or tapped.is_rows:
+    if tapped.kind.has_sample_axis or tapped.is_rows:
         return _concatenated
     if tapped.kind is Kind.METRIC or (tapped.kind is Kind.LOSS and has_running_loss):
         return _mean

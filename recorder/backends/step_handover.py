@@ -14,7 +14,7 @@ from deeplocalize.traces.schema import Kind
 from ..plan import Plan
 from ..session import Session
 from ..step_values import StepValues
-from .step_tensors import PER_SAMPLE, StepTensors, Tapped, dtype_name
+from .step_tensors import StepTensors, Tapped, dtype_name
 
 _Form = tuple[tuple[Kind, int | None, int, str], ...]
 """Which tensors a step has, in their order."""
@@ -69,7 +69,7 @@ class StepHandover:
 
 def _series(tapped: Tapped) -> Series:
     shape: tuple[int | None, ...] = tuple(tapped.value.shape)
-    if shape and tapped.kind in PER_SAMPLE:
+    if shape and tapped.kind.has_sample_axis:
         shape = (None, *shape[1:])
     dtype = dtype_name(tapped.value)
     return Series(tapped.kind, 0, tapped.layer, tapped.call, tapped.tensor, shape, dtype)

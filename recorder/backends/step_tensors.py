@@ -15,20 +15,6 @@ Order = tuple[float, ...]
 """Sorts tensors by their place in the execution of one step."""
 
 
-PER_SAMPLE = frozenset(
-    {
-        Kind.INPUT,
-        Kind.LABEL,
-        Kind.SAMPLE_WEIGHT,
-        Kind.PREACTIVATION,
-        Kind.OUTPUT,
-        Kind.OUTPUT_GRADIENT,
-        Kind.PREACTIVATION_GRADIENT,
-    }
-)
-"""Kinds whose first axis is that of the samples."""
-
-
 class Rank(IntEnum):
     """The parts of a step in their order; the first entry of every `Order`."""
 

@@ -16,14 +16,15 @@ from deeplocalize.traces.schema import Kind
 
 from ..keras_model import PlacedLayer, describe_model, placed_layers
 from ..session import Session
-from . import Detach, OnLeft
+from . import Detach, OnLeft, tensorflow_device
 from .closed_step import RunningLoss, tap_hyperparameters, unrecorded
 from .replicas import Replicas
 from .step_tensors import StepTensors, tap_batch, tap_loss, tap_metrics
-from .tensorflow_device import reduces_on_device
+from .tensorflow_c_api import MissingInterfaceError
 from .tensorflow_graph import reason_not_to_observe
-from .tensorflow_handover import SHARED, emit, replica
+from .tensorflow_handover import SHARED, Queue, emit, replica
 from .tensorflow_replay import StepReplay
+from .tensorflow_sums import leaving_sums
 from .tensorflow_tap import StepTap, new_tensors
 from .train_function import take_over
 
@@ -59,6 +60,7 @@ def _tapped_train_function(
     """
     tap = StepTap(model, placed)
     replicas = Replicas(session)
+    queue = _queue_of(model, session)
     train_step = model.train_step
     jit_compile = bool(model.jit_compile) and not model.run_eagerly
 
@@ -68,17 +70,17 @@ def _tapped_train_function(
         def tapped_step(data: Any) -> Any:
             replay = _step_replay(tap, train_step, compiled, data, session)
             logs, tensors = _run_outside(tap, compiled, data, model, replay)
-            emit(tensors, session, replicas, replay)
+            emit(tensors, session, replicas, replay, queue=queue)
             return logs
 
     else:
-        on_device = not model.run_eagerly and reduces_on_device(session)
+        on_device = not model.run_eagerly and tensorflow_device.reduces_on_device(session)
 
         def tapped_step(data: Any) -> Any:
             running = RunningLoss(model)
             logs, tensors = tap.run(train_step, data)
             _replace_loss(tensors, running)
-            emit(tensors, session, replicas, on_device=on_device)
+            emit(tensors, session, replicas, on_device=on_device, queue=queue)
             return logs
 
     if jit_compile:
@@ -88,7 +90,32 @@ def _tapped_train_function(
     finally:
         if jit_compile:
             model.jit_compile = True
-    return function
+    if not model.run_eagerly:
+        function = leaving_sums(function)
+    return function if queue is None else queue.taking_within(function)
+
+
+def _queue_of(model: Any, session: Session) -> Queue | None:
+    """Where the steps of a session wait, if they may and this TensorFlow has what it takes."""
+    is_synchronous = tf.config.experimental.get_synchronous_execution()
+    if not (session.may_wait and is_synchronous) or tensorflow_device.has_gpu():
+        return None
+    if model.run_eagerly or tf.config.functions_run_eagerly():
+        return None
+    if _is_distributed(model):
+        return None  # each replica is traced, and runs, in a thread of its own
+    try:
+        from .tensorflow_queue import StepQueue
+
+        return StepQueue(session)
+    except MissingInterfaceError:
+        return None
+
+
+def _is_distributed(model: Any) -> bool:
+    """Whether a strategy other than the default one runs the steps, be it on one device."""
+    with model.distribute_strategy.scope():
+        return bool(tf.distribute.has_strategy())
 
 
 def _step_replay(

@@ -69,7 +69,9 @@ def emit_rows(step: TracedStep, session: Session) -> None:
         tensors = [ON_DEVICE] * n
         for k, array in zip(given, batch, strict=True):
             tensors[k] = array
-        values = StepValues(tensors, [None] * n, **numbers_of(numbers), rows=rows)
+        values = StepValues(
+            tensors, [None] * n, **numbers_of(numbers), rows=rows, has_tensors=False
+        )
         return np.bool_(session.step(step.plan, values))
 
     handed = [_rows(step), *step.numbers, *(step.tapped[k].value for k in given)]

@@ -1,14 +1,15 @@
 """Hand the tensors of a TensorFlow step over to a session, from within its graph.
 
-Statistics are taken in one host call at the end of every step, on the very tensors that the
-step computed, unless the device that has them does it (`tensorflow_device.py`). Where exact
+Statistics are taken of the very tensors that the step computed: without Python, by operations
+behind which steps wait (`tensorflow_queue.py`), or by the device that has the tensors
+(`tensorflow_device.py`), or else in one host call at the end of every step. Where exact
 recording is asked for, the call also says whether a branch behind it is to replay what the step
 does not hand over (`tensorflow_repetition.py`, `tensorflow_replay.py`).
 """
 
 import functools
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -25,6 +26,18 @@ from .tensorflow_graph import reason_not_to_observe
 from .tensorflow_repetition import Repetition
 from .tensorflow_replay import StepReplay
 from .tensorflow_step import Distinct, TracedStep, numbers_in, numbers_of, series_of
+from .train_function import TrainFunction
+
+
+class Queue(Protocol):
+    """Where steps wait (`StepQueue`)."""
+
+    def end_step(self, step: TracedStep) -> None:
+        """End the step that is being traced with operations that put it there."""
+
+    def taking_within(self, train_function: TrainFunction) -> TrainFunction:
+        """The train function whose steps these are, so that nothing else takes any meanwhile."""
+
 
 SHARED = "a step that several replicas share is not replayed"
 """Why there is no exact recording of a distributed training."""
@@ -36,8 +49,9 @@ def emit(
     replicas: Replicas,
     replay: StepReplay | None = None,
     on_device: bool = False,
+    queue: Queue | None = None,
 ) -> None:
-    """End the step that is being traced, or run eagerly, with a host call; never raises.
+    """End the step that is being traced, or run eagerly, by handing it over; never raises.
 
     Parameters
     ----------
@@ -48,10 +62,12 @@ def emit(
     on_device
         Whether the device may take the statistics (`reduces_on_device`). It does where the step
         runs on it alone and is not replayed.
+    queue
+        Where the step is to wait for others, if it is traced (eager ones never wait).
     """
     with tensors.noting_failure():
         if tensors.failure is None:
-            _emit_tensors(tensors, session, replicas, replay, on_device)
+            _emit_tensors(tensors, session, replicas, replay, on_device, queue)
     if tensors.failure is not None:
         session.failed(tensors.failure)
 
@@ -70,6 +86,7 @@ def _emit_tensors(
     replicas: Replicas,
     step_replay: StepReplay | None,
     on_device: bool,
+    queue: Queue | None,
 ) -> None:
     n_replicas = replica()[1]
     if n_replicas > 1:
@@ -96,6 +113,9 @@ def _emit_tensors(
     step = TracedStep(plan, tapped, numbers_in(tensors))
     if on_device and n_replicas == 1 and not replayed:
         emit_rows(step, session)
+        return
+    if queue is not None and not tf.executing_eagerly():
+        queue.end_step(step)
         return
     reductions = [reduction_of(t, tensors.is_loss_known is not None) for t in tapped]
     wants_replay = _emit_arrays(step, session, replicas, reductions)

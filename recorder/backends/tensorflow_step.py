@@ -11,7 +11,7 @@ from deeplocalize.traces.header import Series
 from deeplocalize.traces.schema import Kind
 
 from ..plan import Plan
-from .step_tensors import PER_SAMPLE, StepTensors, Tapped
+from .step_tensors import StepTensors, Tapped
 
 Arrays = Sequence[NDArray[Any]]
 
@@ -50,20 +50,24 @@ def numbers_of(arrays: Arrays) -> dict[str, Any]:
 
 
 class Distinct:
-    """Tensors without repetition: a weight is both observed and subtracted from its successor."""
+    """Tensors without repetition: a weight is both observed and subtracted from its successor.
+
+    ``places``, ``places_of_minus``: for each series, which of the tensors it is, and which is
+    subtracted.
+    """
 
     def __init__(self, tapped: Sequence[Tapped]) -> None:
         pairs = [(one.value, one.minus) for one in tapped]
         distinct = {id(value): value for pair in pairs for value in pair if value is not None}
         self.tensors = list(distinct.values())
         place = {key: k for k, key in enumerate(distinct)}
-        self._values = [place[id(value)] for value, _ in pairs]
-        self._minus = [None if minus is None else place[id(minus)] for _, minus in pairs]
+        self.places = [place[id(value)] for value, _ in pairs]
+        self.places_of_minus = [None if minus is None else place[id(minus)] for _, minus in pairs]
 
     def spread(self, arrays: Arrays) -> tuple[Arrays, Sequence[NDArray[Any] | None]]:
         """What the tensors are as arrays, with repetition: values, and what is subtracted."""
-        minus = [None if k is None else arrays[k] for k in self._minus]
-        return [arrays[k] for k in self._values], minus
+        minus = [None if k is None else arrays[k] for k in self.places_of_minus]
+        return [arrays[k] for k in self.places], minus
 
 
 def series_of(
@@ -102,6 +106,6 @@ def series_of(
 
 def _shape(tapped: Tapped, has_replicas: bool) -> tuple[int | None, ...]:
     shape = tuple(tapped.value.shape)
-    if shape and has_replicas and (tapped.kind in PER_SAMPLE or tapped.is_rows):
+    if shape and has_replicas and (tapped.kind.has_sample_axis or tapped.is_rows):
         return (None, *shape[1:])  # a replica sees a part of the batch
     return shape

@@ -14,9 +14,12 @@ def layer_descriptions(model: Sequential) -> tuple[header.Layer, ...]:
     return tuple(_described(model.layers, i, model.dtype) for i in range(len(model.layers)))
 
 
-def loss_description(model: Sequential) -> str:
-    """Keras's name of the compiled loss."""
-    return model.loss.name
+def loss_description(model: Sequential) -> str | dict[str, Any]:
+    """Keras's name of the compiled loss; class and arguments where they are not the default."""
+    loss = model.loss
+    if loss == type(loss)():
+        return loss.name
+    return {"class_name": type(loss).__name__, "config": loss.config()}
 
 
 def optimizer_description(model: Sequential) -> dict[str, Any]:

@@ -72,17 +72,22 @@ def cnn() -> Any:
     )
 
 
-def residual() -> Any:
+def residual(activation: str = "relu") -> Any:
     x = i = layers.Input((8, 8, 2))
     for _ in range(2):
         y = layers.Conv2D(8, 3, padding="same", use_bias=False)(x)
         y = layers.BatchNormalization()(y)
-        y = layers.ReLU()(y)
+        y = layers.Activation(activation)(y)
         y = layers.Conv2D(8, 3, padding="same")(y)
         y = layers.BatchNormalization()(y)
         shortcut = x if x.shape[-1] == 8 else layers.Conv2D(8, 1)(x)
-        x = layers.ReLU()(layers.Add()([y, shortcut]))
+        x = layers.Activation(activation)(layers.Add()([y, shortcut]))
     return keras.Model(i, layers.Dense(CLASSES)(layers.GlobalAveragePooling2D()(x)))
+
+
+def smooth_residual() -> Any:
+    """Without a kink, at which the last bit of a value decides on a whole gradient."""
+    return residual("softplus")
 
 
 def dense_residual() -> Any:
@@ -221,6 +226,7 @@ CASES: dict[str, Case] = {
     "activation_layers": Case(activation_layers, VECTORS),
     "cnn": Case(cnn, IMAGES),
     "residual": Case(residual, IMAGES),
+    "smooth_residual": Case(smooth_residual, IMAGES),
     "dense_residual": Case(dense_residual, VECTORS),
     "batch_normalization": Case(batch_normalization, VECTORS),
     "plain_normalization": Case(plain_normalization, VECTORS),

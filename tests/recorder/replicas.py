@@ -1,4 +1,4 @@
-"""Train on two replicas, with and without a recorder, and on one device.
+"""Train on two replicas and on one, with and without a recorder, and without replicas.
 
 A program, for devices are set up once per process: ``python replicas.py DIRECTORY`` writes a trace
 per training and ``report.json``.
@@ -17,12 +17,13 @@ def main(directory: Path) -> None:
     import tensorflow as tf
 
     from deeplocalize.recorder import Recorder
+    from tests.recorder.fits import assert_untouched
     from tests.recorder.models import CASES
-    from tests.recorder.test_robustness import assert_untouched
 
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    single = tf.distribute.MirroredStrategy(["CPU:0"])
     alone = tf.distribute.get_strategy()
 
     def fit(name: str, strategy: Any, *callbacks: Any) -> Any:
@@ -48,6 +49,8 @@ def main(directory: Path) -> None:
     for name in TRAININGS:
         plain = fit(name, strategy)
         report[name] = plain == fit(name, strategy, recorder(name))
+    plain = fit("mlp", single)
+    report["single"] = plain == fit("mlp", single, Recorder(directory / "single.h5"))
     fit("mlp", alone, recorder("alone"))
     (directory / "report.json").write_text(json.dumps(report))
 

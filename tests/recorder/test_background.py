@@ -128,6 +128,29 @@ def test_a_failure_in_the_background_ends_the_recording_with_one_warning(tmp_pat
         assert trace.ended == {"status": "failed"}
 
 
+def test_a_failure_in_the_background_of_an_eager_training_does_not_hold_it_up(
+    tmp_path: Path,
+) -> None:
+    script = f"""
+import time
+import keras, numpy as np
+import conftest
+from deeplocalize.recorder import Recorder
+from deeplocalize.recorder.step_recording import StepRecording
+def broken(*arguments):
+    time.sleep(0.5)  # until the next step waits for this one
+    raise RuntimeError("a defect")
+StepRecording.record = broken
+model = keras.Sequential([keras.Input((512,)), keras.layers.Dense(2048), keras.layers.Dense(1)])
+model.compile("sgd", "mse", run_eagerly=True)
+recorder = Recorder({str(tmp_path / "run.h5")!r})
+model.fit(np.ones((8, 512)), np.ones(8), batch_size=2, verbose=0, callbacks=[recorder])
+"""
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, check=True, timeout=120, capture_output=True, text=True)
+    assert done.stderr.count("stopped recording") == 1
+
+
 def test_a_failure_elsewhere_loses_no_step_under_way(tmp_path: Path) -> None:
     goes_on = threading.Event()
     schedule = lambda iteration: iteration < 1 or goes_on.wait(timeout=60)  # noqa: E731

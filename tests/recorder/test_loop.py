@@ -98,7 +98,31 @@ def test_an_unknown_kind_is_refused_with_those_there_are(tmp_path: Path) -> None
         LoopRecorder(tmp_path / "loop.h5") as recorder,
         pytest.raises(ValueError, match=r"weight_gradient.*found 'gradient'"),
     ):
+        recorder.begin_iteration()
         recorder.tap("gradient", 0.0)
+
+
+def test_what_belongs_to_no_iteration_is_refused(tmp_path: Path) -> None:
+    with LoopRecorder(tmp_path / "loop.h5") as recorder:
+        with pytest.raises(RuntimeError, match="tap: no iteration has begun"):
+            recorder.tap("loss", 0.0)
+        with pytest.raises(RuntimeError, match="end_iteration: no iteration has begun"):
+            recorder.end_iteration()
+    with open_trace(tmp_path / "loop.h5") as trace:
+        assert trace.n_iterations == 0
+
+
+def test_an_iteration_that_an_exception_cuts_short_is_recorded(tmp_path: Path) -> None:
+    with (
+        pytest.raises(FloatingPointError),
+        LoopRecorder(tmp_path / "loop.h5") as recorder,
+    ):
+        recorder.begin_iteration()
+        recorder.tap("output", np.full(3, np.nan), "first")
+        raise FloatingPointError("a check of one's own")
+    with open_trace(tmp_path / "loop.h5") as trace:
+        assert trace.ended == {"status": "exception"}
+        assert list(trace.statistics(kind="output")["n_nan"]) == [3]
 
 
 def test_what_cannot_be_recorded_ends_the_recording_and_not_the_loop(tmp_path: Path) -> None:

@@ -17,10 +17,12 @@ import pytest
 from deeplocalize.analyzer import analyze
 from deeplocalize.analyzer.cli import FAULT
 from deeplocalize.analyzer.cli import main as analyze_command
+from deeplocalize.analyzer.rules import Symptom
 from deeplocalize.recorder import Recorder
 from deeplocalize.recorder.numpynet import (
     BatchNormalization,
     Callback,
+    CategoricalCrossentropy,
     Dense,
     Dropout,
     Sequential,
@@ -124,6 +126,18 @@ def test_the_header_tells_of_the_network(tmp_path: Path) -> None:
     labels = next(summary for summary in header.data if summary.role is Kind.LABEL)
     assert labels.is_one_hot
     assert labels.n_samples == 100
+
+
+def test_the_header_tells_of_arguments_of_the_loss(tmp_path: Path) -> None:
+    network = Sequential([Dense(3, input_shape=(4,))], seed=0)
+    network.compile("adam", CategoricalCrossentropy(from_logits=True))
+    fit(network, Recorder(tmp_path / "run.h5"), epochs=6)
+    with open_trace(tmp_path / "run.h5") as trace:
+        loss = trace.header.loss
+    assert loss["class_name"] == "CategoricalCrossentropy"
+    assert loss["config"]["from_logits"] is True
+    symptoms = {finding.symptom for finding in analyze(tmp_path / "run.h5").findings}
+    assert Symptom.NOT_PROBABILITIES not in symptoms
 
 
 def test_the_learning_rate_is_the_one_that_the_layers_agree_on(tmp_path: Path) -> None:

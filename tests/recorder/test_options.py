@@ -1,11 +1,14 @@
 """An option that is none is refused when the recorder is made, not in the midst of a training."""
 
+import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from deeplocalize.recorder import Recorder
+from deeplocalize.recorder.options import Options
 from deeplocalize.recorder.schedule import every
 
 
@@ -19,20 +22,39 @@ from deeplocalize.recorder.schedule import every
         ("exact", "yes"),
         ("ring_bytes", "much"),
         ("budget", "x"),
+        ("ring_iterations", 2.5),
+        ("replayable", "x"),
+        ("path", 5),
     ],
 )
 def test_an_option_of_the_wrong_type_is_named(tmp_path: Path, option: str, value: Any) -> None:
     with pytest.raises(TypeError, match=f"^{option}="):
-        Recorder(tmp_path / "run.h5", **{option: value})
+        Recorder(**{"path": tmp_path / "run.h5", option: value})
 
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("ring_bytes", -1), ("max_bytes", 0), ("max_bytes", -5), ("budget", 5), ("budget", 0)],
+    [
+        ("ring_bytes", -1),
+        ("ring_iterations", -1),
+        ("max_bytes", 0),
+        ("max_bytes", -5),
+        ("budget", 5),
+        ("budget", 0),
+        ("replayable", -1),
+    ],
 )
 def test_a_number_out_of_its_range_is_named(tmp_path: Path, option: str, value: Any) -> None:
     with pytest.raises(ValueError, match=f"^{option}="):
         Recorder(tmp_path / "run.h5", **{option: value})
+
+
+def test_numbers_of_numpy_are_numbers(tmp_path: Path) -> None:
+    numbers: dict[str, Any]
+    numbers = {"ring_iterations": np.int64(3), "replayable": np.int32(5), "budget": np.float32(0.1)}
+    Recorder(tmp_path / "run.h5", **numbers)
+    del numbers["replayable"]
+    assert json.loads(json.dumps(Options(**numbers).described()))["ring_iterations"] == 3
 
 
 @pytest.mark.parametrize("n", [0, -1, 2.5, "a"])

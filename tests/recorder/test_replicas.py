@@ -21,8 +21,9 @@ def runs(tmp_path_factory: Any) -> Iterator[Path]:
     directory = tmp_path_factory.mktemp("replicas")
     program = Path(__file__).with_name("replicas.py")
     done = subprocess.run(
-        [sys.executable, str(program), str(directory)], capture_output=True, text=True, check=False
-    )
+        [sys.executable, str(program), str(directory)],
+        capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     yield directory
 
@@ -38,8 +39,8 @@ def tensors(trace: Trace, kind: Kind) -> dict[Any, NDArray[Any]]:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", TRAININGS)
-def test_recording_leaves_a_training_on_two_replicas_bit_identical(name: str, runs: Path) -> None:
+@pytest.mark.parametrize("name", [*TRAININGS, "single"])
+def test_recording_leaves_a_training_on_replicas_bit_identical(name: str, runs: Path) -> None:
     assert json.loads((runs / "report.json").read_text())[name]
     with open_trace(runs / f"{name}.h5") as trace:
         assert trace.ended == {"status": "completed"}

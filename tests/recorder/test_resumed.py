@@ -18,8 +18,8 @@ from deeplocalize.recorder.numpynet import Sequential
 from deeplocalize.recorder.numpynet.layers import Dense
 from deeplocalize.traces import TraceNotFoundError, open_trace
 
+from .fits import assert_untouched, build, fit
 from .models import FEATURES, LABELS, VECTORS
-from .test_robustness import assert_untouched, build, fit
 
 
 @pytest.mark.parametrize("suffix", [".h5", ".parquet"])

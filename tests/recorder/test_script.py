@@ -1,5 +1,6 @@
 """``deeplocalize-record`` runs a script as it is and records its fits."""
 
+import signal
 import subprocess
 import sys
 import textwrap
@@ -9,6 +10,8 @@ import pytest
 
 from deeplocalize.recorder.script import main
 from deeplocalize.traces import open_trace
+
+from ..interrupts import run_interrupted
 
 SCRIPT = """
     import os, sys
@@ -45,7 +48,8 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-RECORD = ("-c", "import sys; from deeplocalize.recorder.script import main; sys.exit(main())")
+RECORD = ("-c", "import sys; from deeplocalize.recorder.__main__ import main; sys.exit(main())")
+NOTHING_RECORDED = "deeplocalize-record: no training of a Keras model was recorded\n"
 
 
 def test_a_script_runs_as_without_the_recorder_and_each_fit_gives_a_trace(folder: Path) -> None:
@@ -104,11 +108,11 @@ def test_a_script_without_a_fit_is_told_so(folder: Path) -> None:
     (folder / "other.py").write_text("print('done')")
     recorded = run(folder, *RECORD, "other.py")
     assert (recorded.returncode, recorded.stdout) == (0, "done\n")
-    assert "no training of a Keras model was recorded" in recorded.stderr
+    assert recorded.stderr == NOTHING_RECORDED
 
 
 def test_the_options_of_the_recorder_can_be_given(folder: Path) -> None:
-    options = ("--every", "3", "--ring-bytes", "0", "--replayable", "--overwrite")
+    options = ("--every", "3", "--ring-iterations", "0", "--replayable", "--overwrite")
     recorded = run(folder, *RECORD, "-o", "run.h5", *options, "train.py")
     assert recorded.returncode == 3
     with open_trace(folder / "run.h5") as trace:
@@ -169,9 +173,42 @@ def test_a_script_ends_as_it_does_without_the_recorder(
     (tmp_path / "ends.py").write_text(textwrap.dedent(ENDS[how]))
     plain = run(tmp_path, *target)
     recorded = run(tmp_path, *RECORD, *target)
-    own = "deeplocalize-record: no training of a Keras model was recorded\n"
-    assert recorded.stderr.replace(own, "") == plain.stderr
+    assert recorded.stderr.replace(NOTHING_RECORDED, "") == plain.stderr
     assert (recorded.returncode, recorded.stdout) == (plain.returncode, plain.stdout)
+
+
+COMMAND = (
+    "import sys; sys.path.insert(0, '.'); import conftest; "
+    "from deeplocalize.recorder.__main__ import main; sys.exit(main())"
+)
+
+
+@pytest.mark.parametrize(
+    "module", ["deeplocalize.traces.errors", "numpy._core._multiarray_umath", "pandas", "h5py"]
+)
+def test_an_interrupt_ends_the_command_quietly_until_the_script_begins(
+    module: str, folder: Path
+) -> None:
+    arguments = ("-o", str(folder / "run.h5"), str(folder / "train.py"))
+    assert run_interrupted(COMMAND, module, *arguments) == (130, "", "")
+    assert not (folder / "run.h5").exists()
+
+
+def test_an_interrupt_that_is_ignored_goes_on_being_ignored(tmp_path: Path) -> None:
+    (tmp_path / "done.py").write_text("print('done')")
+    arguments = (COMMAND, "pandas", str(tmp_path / "done.py"))
+    code, output, _ = run_interrupted(*arguments, handler="SIG_IGN")
+    assert (code, output) == (0, "done\n")
+
+
+def test_an_interrupt_while_the_script_imports_is_the_scripts(tmp_path: Path) -> None:
+    (tmp_path / "imports.py").write_text("import colorsys")
+    arguments = ("-o", str(tmp_path / "run.h5"), str(tmp_path / "imports.py"))
+    code, _, errors = run_interrupted(COMMAND, "colorsys", *arguments)
+    assert code == -signal.SIGINT
+    traceback = errors.removesuffix(NOTHING_RECORDED)
+    assert traceback.endswith("KeyboardInterrupt\n")
+    assert "imports.py" in traceback and "deeplocalize" not in traceback
 
 
 LOOKS_AROUND = """

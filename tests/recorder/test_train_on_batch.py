@@ -13,8 +13,8 @@ from deeplocalize.recorder import Recorder, when_gone
 from deeplocalize.recorder.numpynet import Sequential
 from deeplocalize.traces import Kind, open_trace
 
+from .fits import assert_untouched
 from .models import CASES, FEATURES, LABELS, VECTORS
-from .test_robustness import assert_untouched
 
 BATCH = 25
 N_BATCHES = 4

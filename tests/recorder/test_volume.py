@@ -12,6 +12,7 @@ from deeplocalize.recorder import Recorder
 from deeplocalize.recorder.budget import Budget
 from deeplocalize.recorder.ring import Ring
 from deeplocalize.recorder.schedule import every, first, powers_of_two
+from deeplocalize.recorder.step_values import StepValues
 from deeplocalize.traces import Kind, Trace, open_trace
 
 from .models import CASES
@@ -121,7 +122,9 @@ def test_what_the_ring_holds_is_what_the_step_computed(
     arguments: dict[str, Any] = {"batch_size": 10, "shuffle": False, "verbose": 0}
     in_full = Recorder(tmp_path / "full.h5", tensors=lambda iteration: True)
     build().fit(case.x, case.labels, callbacks=[in_full], **arguments)
-    in_ring = Recorder(tmp_path / "ring.h5", trigger=lambda iteration, loss: iteration == 9)
+    in_ring = Recorder(
+        tmp_path / "ring.h5", ring_iterations=10, trigger=lambda iteration, loss: iteration == 9
+    )
     build().fit(case.x, case.labels, callbacks=[in_ring], **arguments)
     with open_trace(tmp_path / "full.h5") as full, open_trace(tmp_path / "ring.h5") as ring:
         entries = full.reader.tensor_entries()
@@ -136,11 +139,18 @@ def test_what_the_ring_holds_is_what_the_step_computed(
 def test_the_ring_forgets_the_oldest_beyond_its_size() -> None:
     ring = Ring(max_bytes=1000)
     for i in range(10):
-        ring.push(i, [0], [np.full(50, i, np.float64)], [None])
+        ring.push(i, [0], StepValues([np.full(50, i, np.float64)], [None]))
     assert [tensor.iteration for tensor in ring.drain()] == [8, 9]
     assert ring.drain() == []
-    ring.push(0, [0], [np.zeros(1000)], [None])
+    ring.push(0, [0], StepValues([np.zeros(1000)], [None]))
     assert ring.drain() == []
+
+
+def test_the_ring_holds_no_more_iterations_than_asked_for() -> None:
+    ring = Ring(max_bytes=1000, max_iterations=3)
+    for i in range(10):
+        ring.push(i, [0], StepValues([np.full(2, i, np.float64)], [None]))
+    assert [tensor.iteration for tensor in ring.drain()] == [7, 8, 9]
 
 
 def test_recording_stops_with_a_note_when_the_trace_is_large_enough(tmp_path: Path) -> None:
@@ -167,6 +177,67 @@ def test_a_budget_still_sees_what_breaks(tmp_path: Path) -> None:
     train(tmp_path / "run.h5", x, epochs=1, budget=1e-6)
     with open_trace(tmp_path / "run.h5") as trace:
         assert recorded(trace) == [0, 7]
+
+
+class Clock:
+    """Stands for the module `time`."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def perf_counter(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    found = Clock()
+    monkeypatch.setattr("deeplocalize.recorder.budget.time", found)
+    return found
+
+
+def test_a_budget_is_a_share_of_the_time_since_the_first_step(clock: Clock) -> None:
+    budget = Budget(0.25)
+    clock.now_s = 10.0
+    assert budget.left_s() == 0.0 and budget.allows()
+    budget.begin()
+    clock.now_s = 18.0
+    budget.begin()  # it runs already
+    assert budget.left_s() == 2.0
+    budget.spend(3.0)
+    assert budget.left_s() == -1.0 and not budget.allows()
+    clock.now_s = 22.0
+    assert budget.left_s() == 0.0 and budget.allows()
+
+
+def test_what_is_spent_within_what_is_spent_counts_once(clock: Clock) -> None:
+    budget = Budget(1.0)
+    budget.begin()
+    budget.spend(1.0)
+    with budget.spending():
+        clock.now_s += 2.0
+        with budget.spending():
+            budget.spend(0.5)
+            clock.now_s += 0.5
+    assert budget.left_s() == 2.5 - 3.5
+
+
+def test_without_a_budget_everything_is_allowed() -> None:
+    budget = Budget(None)
+    budget.spend(1e9)
+    assert budget.allows()
+
+
+@pytest.mark.parametrize("where", ["schedule", "trigger", "tensors"])
+def test_a_function_of_the_users_own_that_fails_is_shown_with_its_line(
+    where: str, tmp_path: Path
+) -> None:
+    def failing(*arguments: Any) -> Any:
+        return np.ones(3).reshape(2, 2)  # raises within NumPy
+
+    line = failing.__code__.co_firstlineno + 1
+    with pytest.warns(RuntimeWarning, match=rf"ValueError: .*, at .*test_volume.py:{line}\)"):
+        train(tmp_path / "run.h5", None, 2, **{where: failing})
 
 
 @pytest.mark.parametrize("share", [0, -1, 1.5])

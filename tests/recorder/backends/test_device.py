@@ -46,9 +46,9 @@ def handed(monkeypatch: pytest.MonkeyPatch) -> Steps:
     steps: Steps = []
     step = Session.step
 
-    def observed(self: Session, plan: Any, values: StepValues) -> bool:
+    def observed(self: Session, plan: Any, values: StepValues, age_s: float = 0.0) -> bool:
         steps.append(values)
-        return step(self, plan, values)
+        return step(self, plan, values, age_s)
 
     monkeypatch.setattr(Session, "step", observed)
     return steps

@@ -18,7 +18,7 @@ COMPARED = (
     "mlp",
     "smooth_activations",
     "cnn",
-    "residual",
+    "smooth_residual",
     "plain_normalization",
     "nested",
     "shared",
@@ -29,7 +29,7 @@ COMPARED = (
 )
 """Cases without random numbers, which no two frameworks have in common."""
 
-FURTHER = ("batch_normalization", "attention", "gradient_accumulation", "bfloat16")
+FURTHER = ("batch_normalization", "residual", "attention", "gradient_accumulation", "bfloat16")
 """Further cases that are to be left bit-identical."""
 
 MODES: dict[str, dict[str, Any]] = {
