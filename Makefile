@@ -25,7 +25,7 @@ test-backends: .venv/.ready  ## test Keras on JAX; with BACKENDS="jax torch" on 
 	$(BIN)/python -m pip install --quiet --editable ".[test,$$(echo $(BACKENDS) | tr ' ' ,)]"
 	$(BIN)/python -m pytest tests/recorder/backends/test_conformance.py
 	for backend in $(BACKENDS); do \
-		KERAS_BACKEND=$$backend $(BIN)/python -m pytest tests/recorder/backends/test_fits.py || exit 1; \
+		KERAS_BACKEND=$$backend $(BIN)/python -m pytest tests/recorder/backends/fits || exit 1; \
 	done
 
 lint: .venv/.ready  ## check style and formatting

@@ -15,40 +15,13 @@ from pathlib import Path
 import numpy as np
 
 from deeplocalize.analyzer import analyze
-from deeplocalize.traces import (
-    ITERATIONS,
-    STATISTICS,
-    Block,
-    Header,
-    Kind,
-    Layer,
-    Series,
-    Table,
-    create_writer,
-)
+from deeplocalize.traces import ITERATIONS, STATISTICS, Block, Table
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.long_traces import write
 
 BLOCK_ROWS = 500
-
-
-def network(n_layers: int) -> Header:
-    """Dense layers with their outputs, weights, gradients and updates: five series each."""
-    kinds = (
-        (Kind.WEIGHT, (64, 64)),
-        (Kind.OUTPUT, (None, 64)),
-        (Kind.OUTPUT_GRADIENT, (None, 64)),
-        (Kind.WEIGHT_GRADIENT, (64, 64)),
-        (Kind.WEIGHT_UPDATE, (64, 64)),
-    )
-    layers = tuple(
-        Layer(i, f"dense_{i}", f"dense_{i}", "Dense", i, "relu", n_parameters=4096)
-        for i in range(n_layers)
-    )
-    series = tuple(
-        Series(kind, position * n_layers + i, i, 0, "kernel", shape)
-        for position, (kind, shape) in enumerate(kinds)
-        for i in range(n_layers)
-    )
-    return Header(model_name="benchmark", layers=layers, series=series)
 
 
 def block(n_series: int, start: int, stop: int) -> Block:
@@ -66,17 +39,6 @@ def block(n_series: int, start: int, stop: int) -> Block:
     return Block(
         Table(ITERATIONS, iterations), iterations["iteration"], Table(STATISTICS, statistics)
     )
-
-
-def write(path: Path, n_iterations: int, n_layers: int) -> None:
-    """A trace of a healthy run."""
-    header = network(n_layers)
-    writer = create_writer(path)
-    writer.write_header(header)
-    for start in range(0, n_iterations, BLOCK_ROWS):
-        stop = min(start + BLOCK_ROWS, n_iterations)
-        writer.append(block(len(header.series), start, stop))
-    writer.close()
 
 
 def measure(path: Path) -> None:
@@ -104,7 +66,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for n_iterations in options.iterations:
             path = Path(folder) / f"{n_iterations}.h5"
-            write(path, n_iterations, options.layers)
+            write(path, n_iterations, options.layers, BLOCK_ROWS, block)
             subprocess.run([sys.executable, __file__, "--measure", str(path)], check=True)
             path.unlink()
 

@@ -103,8 +103,8 @@ def recorded_numpy_fit(model: Any, data: Data, **options: Any) -> Epoch:
 CONTENDERS: Mapping[str, Callable[[Any, Data], Epoch]] = {
     "numpy": numpy_fit,
     "recorded": recorded_numpy_fit,
-    "no ring": partial(recorded_numpy_fit, ring_bytes=0),
-    "every tenth": partial(recorded_numpy_fit, ring_bytes=0, schedule=every(10)),
+    "no ring": partial(recorded_numpy_fit, ring_iterations=0),
+    "every tenth": partial(recorded_numpy_fit, ring_iterations=0, schedule=every(10)),
     BASELINE: keras_fit,
 }
 

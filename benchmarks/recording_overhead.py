@@ -49,6 +49,7 @@ def main() -> None:
     parser.add_argument("--xla", action="store_true", help="let XLA compile the steps")
     parser.add_argument("--no-start", action="store_true", help="leave out start-up and memory")
     parser.add_argument("--write", action="store_true", help="write docs/overhead.md")
+    parser.add_argument("--note", default="", help="said on the page of how it was measured")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
@@ -85,7 +86,9 @@ def main() -> None:
                     take(f"start/{workload}/{start}", "start", workload, arm, NUMBA_CACHE_DIR=cache)
     print(table(results, workloads, arms))
     if options.write:
-        (ROOT / "docs" / "overhead.md").write_text(page(results, list(NAMES), list(ARM_NAMES)))
+        (ROOT / "docs" / "overhead.md").write_text(
+            page(results, list(NAMES), list(ARM_NAMES), options.note)
+        )
 
 
 def measured(*arguments: object, **environment: str) -> Any:

@@ -7,6 +7,7 @@ trace there and uses it again.
 """
 
 import argparse
+import functools
 import os
 import resource
 import subprocess
@@ -20,43 +21,14 @@ import numpy as np
 
 from deeplocalize.analyzer import analyze
 from deeplocalize.analyzer.reports import html
-from deeplocalize.traces import (
-    ITERATIONS,
-    STATISTICS,
-    Block,
-    Event,
-    Header,
-    Kind,
-    Layer,
-    Series,
-    Table,
-    create_writer,
-    open_trace,
-)
+from deeplocalize.traces import ITERATIONS, STATISTICS, Block, Table, open_trace
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.long_traces import network, write
 
 BLOCK_BYTES = 2 << 20  # as recordings have them
 N_ELEMENTS = 4096
-
-
-def network(n_layers: int) -> Header:
-    """Dense layers with their weights, outputs, gradients and updates: five series each."""
-    kinds = (
-        (Kind.WEIGHT, "kernel", (64, 64)),
-        (Kind.OUTPUT, "", (None, 64)),
-        (Kind.OUTPUT_GRADIENT, "", (None, 64)),
-        (Kind.WEIGHT_GRADIENT, "kernel", (64, 64)),
-        (Kind.WEIGHT_UPDATE, "kernel", (64, 64)),
-    )
-    layers = tuple(
-        Layer(i, f"dense_{i}", f"dense_{i}", "Dense", i, "relu", n_parameters=4096)
-        for i in range(n_layers)
-    )
-    series = tuple(
-        Series(kind, position * n_layers + i, i, 0, tensor, shape)
-        for position, (kind, tensor, shape) in enumerate(kinds)
-        for i in range(n_layers)
-    )
-    return Header(model_name="benchmark", layers=layers, series=series)
 
 
 def block(n_series: int, start: int, stop: int, fault: int) -> Block:
@@ -84,18 +56,13 @@ def block(n_series: int, start: int, stop: int, fault: int) -> Block:
     return Block(Table(ITERATIONS, iterations), numbers, Table(STATISTICS, statistics))
 
 
-def write(path: Path, n_iterations: int, n_layers: int) -> None:
+def write_broken(path: Path, n_iterations: int, n_layers: int) -> None:
     """A trace that breaks in its last hundredth."""
-    header = network(n_layers)
-    writer = create_writer(path)
-    writer.write_header(header)
-    row_bytes = len(header.series) * sum(column.numpy_dtype.itemsize for column in STATISTICS)
+    n_series = len(network(n_layers).series)
+    row_bytes = n_series * sum(column.numpy_dtype.itemsize for column in STATISTICS)
     block_rows = max(1, BLOCK_BYTES // row_bytes)
-    for start in range(0, n_iterations, block_rows):
-        stop = min(start + block_rows, n_iterations)
-        writer.append(block(len(header.series), start, stop, n_iterations * 99 // 100))
-    writer.append_events([Event("end", details={"status": "completed"})])
-    writer.close()
+    broken = functools.partial(block, fault=n_iterations * 99 // 100)
+    write(path, n_iterations, n_layers, block_rows, broken)
 
 
 @dataclass(frozen=True)
@@ -159,7 +126,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = options.keep or Path(folder) / "long.h5"
         if not path.exists():
-            write(path, options.iterations, options.layers)
+            write_broken(path, options.iterations, options.layers)
         time_command(path, Path(folder) / "report.html")
         subprocess.run([sys.executable, __file__, "--measure", str(path)], check=True)
 

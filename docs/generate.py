@@ -41,7 +41,7 @@ state. Whatever is left out is listed in the trace itself (`header.unrecorded`) 
 
 In every row the final weights, the optimizer's state and the history are bit for bit those of the
 training without a recorder: that is what the first tests named in a row check. The last ones
-compare what is recorded with a separate computation.
+compare what is recorded with a separate computation. All are in `tests/recorder/`.
 
 """
 

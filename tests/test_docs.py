@@ -40,6 +40,10 @@ def test_the_tutorial_and_the_notebook_guide_run(
 def test_the_page_about_recording_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     run(python_of("recording.md"))
+
+
+def test_the_page_about_trying_fixes_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     run(python_of("what_if.md"))
 
 
@@ -85,6 +89,17 @@ def test_every_row_of_the_page_about_coverage_has_tests_of_both_kinds() -> None:
     tables = tomllib.loads((DOCS / "coverage.toml").read_text(encoding="utf-8"))
     for row in (row for table in tables.values() for row in table):
         assert row["identical"] and row["values"], row["name"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_test_that_a_page_names_exists(page: Path) -> None:
+    named = set(
+        re.findall(r"`(?:tests/[\w/]*/)?(test_\w+)(?:\.py)?`", page.read_text(encoding="utf-8"))
+    )
+    known: set[str] = set()
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        known |= {path.stem, *re.findall(r"^def (test_\w+)", path.read_text(), re.MULTILINE)}
+    assert named <= known
 
 
 def texts() -> set[str]:

@@ -201,6 +201,13 @@ FAULTS = [
 def test_an_injected_fault_is_located_exactly(
     inject: Callable[[Path], Expected], trace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    assert_located(inject, trace, capsys)
+
+
+def assert_located(
+    inject: Callable[[Path], Expected], trace: Path, capsys: pytest.CaptureFixture[str]
+) -> dict[str, Any]:
+    """The diagnosis of a training with a fault, which is found where it was put."""
     keras.utils.set_random_seed(3)
     expected = inject(trace)
     code, document = analyse(trace, capsys)
@@ -208,6 +215,7 @@ def test_an_injected_fault_is_located_exactly(
     layer = fault["layer"] and fault["layer"]["name"]
     found = Expected(layer, fault["iteration"], fault["kind"], fault["phase"])
     assert (code, found) == (1, expected)
+    return document
 
 
 def fit_exactly(model: Any, trace: Path, x: Any = None) -> None:
@@ -252,13 +260,8 @@ def sqrt_within_a_compiled_step(trace: Path) -> Expected:
 def test_a_fault_within_what_is_left_out_by_default_is_located_by_a_replay(
     inject: Callable[[Path], Expected], trace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    keras.utils.set_random_seed(3)
-    expected = inject(trace)
-    code, document = analyse(trace, capsys)
-    fault = document["first_fault"]
-    found = Expected(fault["layer"]["name"], fault["iteration"], fault["kind"], fault["phase"])
-    assert (code, found) == (1, expected)
-    assert fault["is_certain"]
+    document = assert_located(inject, trace, capsys)
+    assert document["first_fault"]["is_certain"]
     assert document["coverage"]["replay"]["n_iterations"] == 2
 
 

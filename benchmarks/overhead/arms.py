@@ -4,6 +4,7 @@ An arm yields the callbacks of one training. Some change TensorFlow's global sta
 arm is measured in a process of its own.
 """
 
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -61,7 +62,7 @@ def floor(folder: Path) -> Iterator[list[Any]]:
     """One ``reduce_sum`` of every tensor that the recorder observes, and nothing else."""
     sink = tf.Variable(0.0)
 
-    def reduce_only(tensors: Any, *others: Any) -> None:
+    def reduce_only(tensors: Any, *_: Any, **__: Any) -> None:
         sums = [
             tf.reduce_sum(tf.cast(one.value if one.minus is None else one.value - one.minus, float))
             for one in tensors.tapped
@@ -88,8 +89,9 @@ def dump(mode: str) -> Arm:
 
     @contextmanager
     def dumping(folder: Path) -> Iterator[list[Any]]:
+        # Another folder for each training: the writer of one is not opened again, and crashes.
         tf.debugging.experimental.enable_dump_debug_info(
-            str(folder / "dump"), tensor_debug_mode=mode, circular_buffer_size=-1
+            tempfile.mkdtemp(dir=folder), tensor_debug_mode=mode, circular_buffer_size=-1
         )
         try:
             yield []

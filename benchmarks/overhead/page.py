@@ -105,12 +105,14 @@ def _others(results: Results, workloads: list[str]) -> list[str]:
     ]
 
 
-def page(results: Results, workloads: list[str], arms: list[str]) -> str:
-    """The page, ending in a newline."""
+def page(results: Results, workloads: list[str], arms: list[str], note: str = "") -> str:
+    """The page, ending in a newline; ``note`` is said of how it was measured."""
     names = ("tensorflow", "keras", "numpy", "numba", "h5py")
     versions = ", ".join(f"{name} {version(name)}" for name in names)
     machine = (
         f"{os.cpu_count()} cores ({platform.machine()}), no GPU, Python "
         f"{platform.python_version()}, {versions}."
     )
+    if note:
+        machine += f"\n\n{note}"
     return PAGE.format(machine=machine, table=table(results, workloads, arms))

@@ -55,12 +55,18 @@ class Clock(keras.callbacks.Callback):
         )
 
 
-def measure_pairs(workload_name: str, arm_name: str, n_pairs: int) -> Numbers:
-    """Seconds per step, plain and with the arm, alternating; bytes per step where it records."""
+def measure_pairs(
+    workload_name: str, arm_name: str, n_pairs: int, max_batches: int | None = None
+) -> Numbers:
+    """Seconds per step, plain and with the arm, alternating; bytes per step where it records.
+
+    ``max_batches`` (default: all, or `N_SLOW_BATCHES` for slow arms) are trained per epoch.
+    """
     workload = WORKLOADS[workload_name]
-    if arm_name in SLOW:
-        n_batches = min(workload.n_batches, N_SLOW_BATCHES)
-        workload = replace(workload, n_batches=n_batches)
+    if max_batches is None and arm_name in SLOW:
+        max_batches = N_SLOW_BATCHES
+    if max_batches is not None:
+        workload = replace(workload, n_batches=min(workload.n_batches, max_batches))
     plain_s, arm_s = [], []
     found: Numbers = {}
     with tempfile.TemporaryDirectory() as folder:
