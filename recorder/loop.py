@@ -24,6 +24,9 @@ from .schedule import Schedule, due_of
 from .session import Session
 from .step_collector import StepCollector
 
+_NOT_NUMBERS = "OSUMm"
+"""NumPy's kinds of objects, texts and times."""
+
 
 class LoopRecorder:
     """Records the iterations of a training loop into a trace.
@@ -144,6 +147,8 @@ class LoopRecorder:
             return
         try:
             copy = np.array(values)
+            if copy.dtype.kind in _NOT_NUMBERS:
+                raise TypeError(f"tap: wants numbers for {kind!r}, found {copy.dtype}")
             index = None if layer is None else self._index(layer)
             if known is Kind.WEIGHT and layer is not None:
                 self._note_weight(layer, tensor, copy.size)

@@ -1,5 +1,6 @@
 """Tensors that come one by one, gathered into steps for a session."""
 
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,15 +14,18 @@ from .session import Session
 from .step_values import StepValues
 
 _PHASES = list(Phase)
-_Key = tuple[Kind, int | None, str]
+Key = tuple[Kind, Any, str]
 """Kind, layer and name of a tensor."""
+
+Placed = Iterable[tuple[int, Key]]
+"""Tensors to record: their place among those that came, and their key with the layer's index."""
 
 
 @dataclass(frozen=True)
 class _Form:
     """One form that a step takes: which tensors came, their plan, and their order in it."""
 
-    keys: list[_Key]
+    keys: list[Key]
     plan: Plan
     order: list[int]
 
@@ -31,12 +35,22 @@ class StepCollector:
 
     Tensors of one phase are recorded in the order in which they came, phases in the order of
     `Phase`. The same tensor twice is a further call of its layer.
+
+    Parameters
+    ----------
+    session
+        Who takes the steps.
+    choose
+        Which of the tensors are recorded, asked once for each form of the step; default: all.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(
+        self, session: Session, choose: Callable[[Sequence[Key]], Placed] = enumerate
+    ) -> None:
         self._session = session
+        self._choose = choose
         self._forms: list[_Form] = []
-        self._keys: list[_Key] = []
+        self._keys: list[Key] = []
         self._values: list[NDArray[Any]] = []
 
     @property
@@ -44,7 +58,7 @@ class StepCollector:
         """Whether any came since the last step."""
         return bool(self._keys)
 
-    def add(self, kind: Kind, layer: int | None, tensor: str, values: NDArray[Any]) -> None:
+    def add(self, kind: Kind, layer: Any, tensor: str, values: NDArray[Any]) -> None:
         """Take a tensor, which must not change any more."""
         self._keys.append((kind, layer, tensor))
         self._values.append(values)
@@ -70,14 +84,13 @@ class StepCollector:
         for form in self._forms:
             if form.keys == self._keys:
                 return form
-        order = sorted(range(len(self._keys)), key=lambda i: _PHASES.index(self._keys[i][0].phase))
-        n_seen: dict[_Key, int] = {}
+        placed = sorted(self._choose(self._keys), key=lambda one: _PHASES.index(one[1][0].phase))
+        n_seen: dict[Key, int] = {}
         series = []
-        for i in order:
-            key = self._keys[i]
+        for i, key in placed:
             call = n_seen[key] = n_seen.get(key, -1) + 1
             series.append(_series(*key, call, self._values[i]))
-        form = _Form(self._keys, self._session.plan(series, ()), order)
+        form = _Form(self._keys, self._session.plan(series, ()), [i for i, _ in placed])
         self._forms.append(form)
         return form
 

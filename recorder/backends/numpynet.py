@@ -5,7 +5,7 @@ be compared tensor by tensor: layers before the first that learns have no gradie
 whose gradient by the output is recorded has none by the preactivation.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from ..numpynet.description import (
     optimizer_description,
 )
 from ..session import Session
-from ..step_collector import StepCollector
+from ..step_collector import Key, Placed, StepCollector
 from . import Detach, OnLeft
 
 
@@ -64,20 +64,17 @@ class _Tap:
     def __init__(self, model: Sequential, session: Session) -> None:
         self._model = model
         self._session = session
-        self._collector = StepCollector(session)
+        self._collector = StepCollector(session, self._placed)
         self._index = {layer: i for i, layer in enumerate(model.layers)}
         learning = [i for i, layer in enumerate(model.layers) if layer.is_learning]
         self._first_learning = min(learning, default=len(model.layers))
-        self._with_output_gradient: int | None = None
         self._learning_rate = float("nan")
 
     def __call__(self, kind: Kind, layer: Layer | None, tensor: str, values: NDArray[Any]) -> None:
-        if not self._session.is_open:
-            return
-        try:
-            self._take(kind, None if layer is None else self._index[layer], tensor, values)
-        except Exception as error:  # the outermost tap: a failing recorder must not stop a training
-            self._session.failed(error)
+        if self._session.is_open:
+            if kind is Kind.INPUT:
+                self._note_learning_rate()
+            self._collector.add(kind, layer, tensor, values)
 
     def end_step(self, metrics: Mapping[str, float]) -> None:
         """Hand the step over."""
@@ -85,15 +82,22 @@ class _Tap:
             self(Kind.METRIC, None, name, np.asarray(value, np.float32))
         self._collector.end_step(self._learning_rate)
 
-    def _take(self, kind: Kind, layer: int | None, tensor: str, values: NDArray[Any]) -> None:
-        if kind is Kind.INPUT:
-            self._with_output_gradient = None
+    def _note_learning_rate(self) -> None:
+        try:
             self._learning_rate = current_learning_rate(self._model)
-        elif kind is Kind.OUTPUT_GRADIENT or kind is Kind.PREACTIVATION_GRADIENT:
-            if layer is None or layer < self._first_learning:
-                return
-            if kind is Kind.OUTPUT_GRADIENT:
-                self._with_output_gradient = layer
-            elif layer == self._with_output_gradient:
-                return
-        self._collector.add(kind, layer, tensor, values)
+        except Exception as error:  # the outermost tap: a failing recorder must not stop a training
+            self._session.failed(error)
+
+    def _placed(self, keys: Sequence[Key]) -> Placed:
+        """The tensors that Keras's training has, too, their layers by index."""
+        with_output_gradient: int | None = None
+        for place, (kind, layer, tensor) in enumerate(keys):
+            index = None if layer is None else self._index[layer]
+            if kind is Kind.OUTPUT_GRADIENT or kind is Kind.PREACTIVATION_GRADIENT:
+                if index is None or index < self._first_learning:
+                    continue
+                if kind is Kind.OUTPUT_GRADIENT:
+                    with_output_gradient = index
+                elif index == with_output_gradient:
+                    continue
+            yield place, (kind, index, tensor)

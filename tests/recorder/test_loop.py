@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -125,16 +126,21 @@ def test_an_iteration_that_an_exception_cuts_short_is_recorded(tmp_path: Path) -
         assert list(trace.statistics(kind="output")["n_nan"]) == [3]
 
 
-def test_what_cannot_be_recorded_ends_the_recording_and_not_the_loop(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "values", [object(), "text", np.datetime64("2001-01-01")], ids=["object", "text", "time"]
+)
+def test_what_cannot_be_recorded_ends_the_recording_and_not_the_loop(
+    values: Any, tmp_path: Path
+) -> None:
     with LoopRecorder(tmp_path / "loop.h5") as recorder:
         for _ in range(3):
             recorder.begin_iteration()
-            recorder.tap("loss", object())  # type: ignore[arg-type]  # what is tested
             if recorder.is_open:
-                with pytest.warns(RuntimeWarning, match="the training goes on"):
-                    recorder.end_iteration()
+                with pytest.warns(RuntimeWarning, match="wants numbers.*the training goes on"):
+                    recorder.tap("loss", values)
             else:
-                recorder.end_iteration()
+                recorder.tap("loss", values)
+            recorder.end_iteration()
 
 
 @pytest.mark.parametrize(("arguments", "verdict"), [((), "healthy"), (("--fault",), "faulty")])
