@@ -139,14 +139,33 @@ def note_variation(u, first, varied):  # type: ignore[no-untyped-def]
 
 
 @compiled()
-def zero_and_constant_units(first, varied, n_units):  # type: ignore[no-untyped-def]
-    """Number of units that are 0 of either sign throughout, and of those that never vary.
-
-    ``first`` and ``varied`` are rows of units, one after another; the latter is used up.
-    """
+def _gather(varied, n_units):  # type: ignore[no-untyped-def]
+    """Bring what is noted of a unit in rows of units, one after another, into the first one."""
     for start in range(n_units, varied.size, n_units):
         for j in range(n_units):
             varied[j] |= varied[start + j]
+
+
+@compiled()
+def all_units_vary(varied, n_units):  # type: ignore[no-untyped-def]
+    """Whether every unit differs from its first value by more than a sign: none is constant or 0.
+
+    ``varied`` are rows of units, one after another.
+    """
+    _gather(varied, n_units)
+    n_varying = 0
+    for j in range(n_units):
+        n_varying += _U32(varied[j] & _MAGNITUDE) != _U32(0)
+    return n_varying == n_units
+
+
+@compiled()
+def zero_and_constant_units(first, varied, n_units):  # type: ignore[no-untyped-def]
+    """Number of units that are 0 of either sign throughout, and of those that never vary.
+
+    ``first`` and ``varied`` are rows of units, one after another.
+    """
+    _gather(varied, n_units)
     n_zero = 0
     n_constant = 0
     for j in range(n_units):

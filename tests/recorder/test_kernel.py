@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from deeplocalize.recorder.kernel import COLUMNS, StepKernel
+from deeplocalize.recorder.row_kernels import BLOCK
 from deeplocalize.traces.statistics import statistics_row
 
 from .rows import Row, assert_same, float32_arrays, row_of_bits
@@ -43,6 +44,21 @@ def test_units_that_are_zero_or_constant_throughout_are_counted() -> None:
     x[:, 7] = 2.5
     row = row_of(x, has_units=True)
     assert (row["n_zero_units"], row["n_constant_units"]) == (1, 2)
+
+
+@pytest.mark.parametrize("share", [0, 0.01, 0.3, 0.6, 0.99, 1])
+@pytest.mark.parametrize("n_units", [1, 3, 10, 2000, 3000])
+@pytest.mark.parametrize("n_blocks", [1, 2, 5, 9])
+def test_units_are_told_apart_however_late_they_vary(
+    share: float, n_units: int, n_blocks: int
+) -> None:
+    n = n_blocks * max(1, BLOCK // n_units)
+    x = np.random.default_rng(0).normal(size=(n, n_units)).astype(np.float32)
+    still = round(share * n)
+    x[:still, -1] = 2.5
+    x[:still, 0] = 0.0
+    x[: still // 2, 0] = -0.0
+    assert_same(row_of(x, has_units=True), statistics_row(x, True))
 
 
 @pytest.mark.parametrize("n", [1, 2047, 2048, 2049, 10_000])
