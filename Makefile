@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+COMPILED := $(shell grep -rl --include='*.py' compiled recorder)
 SOURCES := $(shell find traces recorder analyzer -type d -not -name __pycache__)
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
@@ -54,7 +55,13 @@ clean:  ## remove the environment and everything built
 	$(BIN)/python -m pip install --quiet --editable ".[test]"
 	@touch $@
 
+# Numba keeps what it compiled until the file changes that a function is in; those change it, too,
+# whose functions it calls.
+.venv/.compiled: $(COMPILED) | .venv/.requirements
+	@find recorder build -name '*.nb[ic]' -delete 2>/dev/null || true
+	@touch $@
+
 # The strict editable install links each module, so it is renewed when modules come or go.
-.venv/.ready: .venv/.requirements $(SOURCES)
+.venv/.ready: .venv/.requirements .venv/.compiled $(SOURCES)
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
 	@touch $@
