@@ -41,6 +41,11 @@ class Retention:
         """Whether all tensors of an iteration are wanted."""
         return self._schedule is not None and self._schedule(iteration)
 
+    def has_room_for(self, n_bytes: int) -> bool:
+        """Whether a step that takes so many bytes would get into the ring, or the opening."""
+        is_for_ring = self._ring is not None and n_bytes <= self._ring.max_bytes
+        return is_for_ring or self._opening is not None
+
     def wants(self, iteration: int, breaks: bool) -> bool:
         """Whether `keep` or `respond` may write tensors of an iteration, which costs to get them.
 

@@ -34,19 +34,20 @@ class Ring:
     """
 
     def __init__(self, max_bytes: int, max_iterations: int = DEFAULT_ITERATIONS) -> None:
-        self._max_bytes = max_bytes
+        self.max_bytes = max_bytes
+        """An iteration that takes more is not held."""
         self._max_iterations = max_iterations
         self._iterations: deque[_Iteration] = deque()
         self._n_bytes = 0
 
     def push(self, number: int, series: Sequence[int], values: StepValues) -> None:
         """Hold an iteration's tensors, which must not change any more."""
-        if values.n_bytes > self._max_bytes:
+        if values.n_bytes > self.max_bytes:
             self.clear()
             return
         self._iterations.append(_Iteration(number, series, values))
         self._n_bytes += values.n_bytes
-        while self._n_bytes > self._max_bytes or len(self._iterations) > self._max_iterations:
+        while self._n_bytes > self.max_bytes or len(self._iterations) > self._max_iterations:
             self._n_bytes -= self._iterations.popleft().values.n_bytes
 
     def drain(self) -> list[Tensor]:

@@ -160,6 +160,18 @@ class Session:
         """Add tensors of the latest iteration that were on the device, by positions in its plan."""
         self._go_on(partial(self._steps.supply, positions, values))
 
+    def nothing_more(self) -> None:
+        """Say that nothing will be added to the latest iteration."""
+        self._go_on(self._steps.finish)
+
+    def keeps_tensors(self, n_bytes: int) -> bool:
+        """Whether anybody may want all tensors of a step, which take that many bytes.
+
+        (Where a budget leaves out a step, they are measured if it breaks.)
+        """
+        has_budget = self._options.budget is not None
+        return has_budget or self.asks_for_tensors or self._steps.keeps_tensors(n_bytes)
+
     def failed(self, error: Exception) -> None:
         """Stop recording, warn once, let the training go on."""
         self._catch_up()  # the row under way is to be in the trace

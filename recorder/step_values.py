@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 _N_BYTES = operator.attrgetter("nbytes")
 
-ON_DEVICE: NDArray[Any] = np.empty(0)
-"""Stands for a tensor that has stayed on the device."""
+ABSENT: NDArray[Any] = np.empty(0)
+"""Stands for a tensor that was not handed over."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class StepValues:
     is_finite
         Whether the framework has seen that nothing is NaN or infinite; False where it did not look.
     has_tensors
-        False where the device has them: only the batch and the loss are given then, and the
-        others are `ON_DEVICE`.
+        False where the device has them, or nobody would keep them: only the batch and the loss
+        are given then, and the others are `ABSENT`.
     known_bytes
         Size of the tensors, where it is known without looking at each of them.
     """

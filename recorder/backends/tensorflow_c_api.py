@@ -130,7 +130,8 @@ def register_operation(
         functions.TF_OpDefinitionBuilderAddInput(builder, one.encode())
     for one in outputs:
         functions.TF_OpDefinitionBuilderAddOutput(builder, one.encode())
-    functions.TF_OpDefinitionBuilderSetIsStateful(builder, is_stateful)
+    if is_stateful:  # (The function sets it whatever its second argument says.)
+        functions.TF_OpDefinitionBuilderSetIsStateful(builder, True)
     # It has the signature of a shape function: a context and a status.
     of_unknown_shape = ctypes.cast(functions.TF_ShapeInferenceContextSetUnknownShape, _POINTER)
     functions.TF_OpDefinitionBuilderSetShapeInferenceFunction(builder, of_unknown_shape)

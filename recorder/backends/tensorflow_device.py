@@ -18,7 +18,7 @@ from deeplocalize.traces.schema import Kind
 
 from ..measurement import UNIT_KINDS
 from ..session import Session
-from ..step_values import ON_DEVICE, StepValues
+from ..step_values import ABSENT, StepValues
 from .tensorflow_statistics import statistics_rows
 from .tensorflow_step import Distinct, TracedStep, numbers_of
 
@@ -66,7 +66,7 @@ def emit_rows(step: TracedStep, session: Session) -> None:
 
     def hand_over(rows: NDArray[np.int64], *arrays: Any) -> Any:
         numbers, batch = arrays[: len(step.numbers)], arrays[len(step.numbers) :]
-        tensors = [ON_DEVICE] * n
+        tensors = [ABSENT] * n
         for k, array in zip(given, batch, strict=True):
             tensors[k] = array
         values = StepValues(

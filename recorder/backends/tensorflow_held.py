@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from ..step_values import ABSENT
 from .tensorflow_c_api import library
 from .tensorflow_operations import release
 
@@ -21,7 +22,7 @@ class HeldTensors(Sequence[NDArray[Any]]):
     Parameters
     ----------
     handles
-        (tensors,) int64, addresses of ``TF_Tensor``; they become this object's.
+        (tensors,) int64, addresses of ``TF_Tensor``, which become this object's; 0: not held.
     """
 
     def __init__(self, handles: NDArray[np.int64]) -> None:
@@ -34,9 +35,16 @@ class HeldTensors(Sequence[NDArray[Any]]):
     def __len__(self) -> int:
         return len(self._handles)
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether all of them are held."""
+        return bool(self._handles.all())
+
     def __getitem__(self, k: Any) -> Any:
-        """A view of a tensor's own memory, read-only."""
+        """A view of a tensor's own memory, read-only; `ABSENT` where it is not held."""
         functions, handle = library(), int(self._handles[k])
+        if not handle:
+            return ABSENT
         axes = range(functions.TF_NumDims(handle))
         shape = tuple([functions.TF_Dim(handle, axis) for axis in axes])
         dtype = _numpy_dtype(functions.TF_TensorType(handle))

@@ -1,9 +1,10 @@
 """Two operations of our own in a recorded step, compiled by numba and run without Python.
 
 ``DeeplocalizeStatistics`` gives rows of statistics of some tensors, or where a budget is spent only
-looks whether all is finite. ``DeeplocalizeHandOver`` ends the step: it holds its rows and tensors
-until Python takes several steps at once (`tensorflow_queue.py`). What they know of the step is in
-records whose addresses are attributes.
+looks whether all is finite; it holds those tensors that somebody may want, and the others live no
+longer than in a training without it. ``DeeplocalizeHandOver`` ends the step, which waits until
+Python takes several at once (`tensorflow_queue.py`). What they know of the step is in records
+(`tensorflow_records.py`), whose addresses are attributes.
 """
 
 import ctypes
@@ -28,86 +29,24 @@ from .tensorflow_c_api import (
     name_function,
     register_operation,
 )
+from .tensorflow_records import (
+    FORM,
+    GROUP,
+    LAYOUT,
+    LEFT_OUT,
+    LEFT_OUT_BROKEN,
+    MEASURED,
+    MOST_STEPS,
+    QUEUE,
+)
 
 STATISTICS, HAND_OVER = "DeeplocalizeStatistics", "DeeplocalizeHandOver"
-
-MOST_STEPS = 32
-"""How many steps are held for Python at the most."""
 
 MOST_BYTES = 32 << 20
 """How much is held for Python, unless a single step is larger."""
 
 LONGEST_WAIT_NS = 20_000_000
 """The first step to end so long after the last were taken has those that wait taken."""
-
-QUEUE = np.dtype(
-    [
-        ("is_open", np.int64),
-        ("watches", np.int64),
-        ("left_ns", np.int64),
-        ("spent_ns", np.int64),
-        ("has_lost", np.int64),
-        ("form", np.int64),
-        ("n_steps", np.int64),
-        ("n_bytes", np.int64),
-        ("since_ns", np.int64),
-        ("id", np.int64),
-    ]
-)
-"""What a session's steps wait in: whether it takes more of them, whether it is to be told of what
-is not finite, how much time the budget left when Python last took some and how much was spent
-since, whether a step found no room, which form of the step waits, how many, with how many bytes,
-when Python took some last, and by which number Python knows it."""
-
-MEASURED, LEFT_OUT, LEFT_OUT_BROKEN = 0, 1, 2
-"""What became of a step: its rows were filled, or the budget left it out; in the last case
-something in it is not finite."""
-
-FORM = np.dtype(
-    [
-        ("queue", np.int64),
-        ("id", np.int64),
-        ("status", np.int64),
-        ("n_groups", np.int64),
-        ("n_numbers", np.int64),
-        ("n_tensors", np.int64),
-        ("n_rows", np.int64),
-        ("outcomes", np.int64),
-        ("rows", np.int64),
-        ("numbers", np.int64),
-        ("tensors", np.int64),
-        ("sizes", np.int64),
-        ("ended_ns", np.int64),
-    ]
-)
-"""One form of the step: the address of its queue, its place there, how much it hands over, and
-the addresses of arrays for `MOST_STEPS` steps: what became of them, rows, numbers (float64),
-handles of tensors, their bytes, and when they ended."""
-
-GROUP = np.dtype(
-    [
-        ("queue", np.int64),
-        ("status", np.int64),
-        ("n_tensors", np.int64),
-        ("n_rows", np.int64),
-        ("layout", np.int64),
-    ]
-)
-"""Tensors whose rows are taken together, and the address of their layout. Their operation gives
-these rows and one more: what became of them, and how many nanoseconds that took."""
-
-LAYOUT = np.dtype(
-    [
-        ("tensor", np.int64),
-        ("minus", np.int64),
-        ("has_units", np.int64),
-        ("is_watched", np.int64),
-        ("code", np.int64),
-    ]
-)
-"""For each row: which tensor it is of, which is subtracted from it (-1: none), whether its units
-are counted, whether it is looked at where the budget leaves it out, and the type of its elements
-(`row_kernels.py`)."""
 
 _INT64 = 9  # TF_INT64
 _NONFINITE = COLUMNS.index(NONFINITE[0])  # the first of three columns
@@ -148,11 +87,12 @@ _take_steps = compiled_function(_TAKE_STEPS, types.void, types.int64)
 
 @compiled()
 def _copy_rows(form, context, rows):  # type: ignore[no-untyped-def]
-    """Gather the groups' rows; what became of them, whether one breaks, and the time taken."""
+    """Gather the groups' rows; what became of them, whether one breaks, time taken and bytes."""
     handle = np.zeros(1, np.int64)
     first = 0
     outcome = MEASURED
     spent_ns = 0
+    n_bytes = 0
     for group in range(form.n_groups):
         _get_input(context, group, handle.ctypes.data, form.status)
         n = _n_elements(handle[0]) // N_COLUMNS - 1
@@ -162,6 +102,7 @@ def _copy_rows(form, context, rows):  # type: ignore[no-untyped-def]
                 rows[first + k, column] = found[k, column]
         outcome = max(outcome, found[n, 0])
         spent_ns += found[n, 1]
+        n_bytes += found[n, 2]
         _delete(handle[0])
         first += n
     is_broken = outcome == LEFT_OUT_BROKEN
@@ -170,7 +111,7 @@ def _copy_rows(form, context, rows):  # type: ignore[no-untyped-def]
             is_broken |= rows[k, column] > 0
     if is_broken and outcome == LEFT_OUT:
         outcome = LEFT_OUT_BROKEN  # some groups had been measured when the budget was spent
-    return outcome, is_broken, spent_ns
+    return outcome, is_broken, spent_ns, n_bytes
 
 
 @compiled()
@@ -215,6 +156,38 @@ def _look_at(group, handles, measures, rows):  # type: ignore[no-untyped-def]
     return outcome
 
 
+@compiled()
+def release(handles):  # type: ignore[no-untyped-def]
+    """Let go of tensors; their handles are 0 then, as those of others may have been before."""
+    for i in range(handles.size):
+        if handles[i] != 0:
+            _delete(handles[i])
+        handles[i] = 0
+
+
+@compiled()
+def _hold(group, handles):  # type: ignore[no-untyped-def]
+    """Keep the tensors that are to be held, let go of the others; bytes of all with a place."""
+    form = nb.carray(pointer(group.form), (1,), FORM)[0]
+    places = nb.carray(pointer(group.places), (group.n_tensors,), np.int64)
+    is_kept = nb.carray(pointer(form.is_kept), (form.n_tensors,), np.int64)
+    pending = nb.carray(pointer(form.pending), (form.n_tensors,), np.int64)
+    n_bytes = 0
+    for i in range(group.n_tensors):
+        place = places[i]
+        if place < 0:
+            _delete(handles[i])
+            continue
+        n_bytes += _n_bytes(handles[i])
+        if form.holds == 0 and is_kept[place] == 0:
+            _delete(handles[i])
+            continue
+        if pending[place] != 0:
+            _delete(pending[place])  # of a step that failed before its end
+        pending[place] = handles[i]
+    return n_bytes
+
+
 @compiled_callback(types.void(_ADDRESS, _ADDRESS))
 def _statistics(kernel, context):  # type: ignore[no-untyped-def]
     began_ns = _now_ns()
@@ -237,8 +210,7 @@ def _statistics(kernel, context):  # type: ignore[no-untyped-def]
         for i in range(group.n_tensors):
             _get_input(context, i, handles.ctypes.data + 8 * i, group.status)
         rows[group.n_rows, 0] = _look_at(group, handles, measures, rows)
-        for i in range(group.n_tensors):
-            _delete(handles[i])
+        rows[group.n_rows, 2] = _hold(group, handles)
     rows[group.n_rows, 1] = _now_ns() - began_ns
     _delete(output)
 
@@ -255,25 +227,27 @@ def _hand_over(kernel, context):  # type: ignore[no-untyped-def]
             return
     began_ns = _now_ns()
     step = queue.n_steps
+    pending = nb.carray(pointer(form.pending), (form.n_tensors,), np.int64)
     if step == MOST_STEPS:
         queue.has_lost = 1
+        release(pending)
         return
     rows = nb.carray(pointer(form.rows), (MOST_STEPS, form.n_rows, N_COLUMNS), np.int64)[step]
-    outcome, is_broken, spent_ns = _copy_rows(form, context, rows)
+    outcome, is_broken, spent_ns, n_bytes = _copy_rows(form, context, rows)
     _copy_numbers(form, context, step)
     tensors = nb.carray(pointer(form.tensors), (MOST_STEPS, form.n_tensors), np.int64)[step]
-    n_bytes = 0
+    n_held_bytes = 0
     for i in range(form.n_tensors):
-        place = form.tensors + 8 * (step * form.n_tensors + i)
-        _get_input(context, form.n_groups + form.n_numbers + i, place, form.status)
-        n_bytes += _n_bytes(tensors[i])
+        tensors[i], pending[i] = pending[i], 0
+        if tensors[i] != 0:
+            n_held_bytes += _n_bytes(tensors[i])
     now_ns = _now_ns()
     nb.carray(pointer(form.outcomes), (MOST_STEPS,), np.int64)[step] = outcome
     nb.carray(pointer(form.sizes), (MOST_STEPS,), np.int64)[step] = n_bytes
     nb.carray(pointer(form.ended_ns), (MOST_STEPS,), np.int64)[step] = now_ns
     queue.form = form.id
     queue.n_steps = step + 1
-    queue.n_bytes += n_bytes
+    queue.n_bytes += n_held_bytes
     queue.spent_ns += spent_ns + now_ns - began_ns
     if (
         (is_broken and queue.watches != 0)
@@ -282,13 +256,6 @@ def _hand_over(kernel, context):  # type: ignore[no-untyped-def]
         or now_ns - queue.since_ns >= LONGEST_WAIT_NS
     ):
         _take_steps(queue.id)
-
-
-@compiled()
-def release(handles):  # type: ignore[no-untyped-def]
-    """Let go of tensors."""
-    for i in range(handles.size):
-        _delete(handles[i])
 
 
 def register() -> None:
@@ -310,7 +277,7 @@ def _register() -> MissingInterfaceError | None:
     release(np.zeros(0, np.int64))  # compiles it: no place for that is where memory is released
     try:
         register_operation(STATISTICS, ["tensors: T"], ["rows: int64"], _statistics.address, False)
-        register_operation(HAND_OVER, ["tensors: T"], [], _hand_over.address, True)
+        register_operation(HAND_OVER, ["values: T"], [], _hand_over.address, True)
     except MissingInterfaceError as error:
         return error
     return None

@@ -15,7 +15,7 @@ import pytest
 from deeplocalize.recorder import Recorder
 from deeplocalize.recorder.schedule import every
 from deeplocalize.recorder.session import Session
-from deeplocalize.recorder.step_values import ON_DEVICE, StepValues
+from deeplocalize.recorder.step_values import ABSENT, StepValues
 from deeplocalize.traces import Kind, Trace, open_trace
 from deeplocalize.traces.schema import STATISTICS
 
@@ -175,7 +175,7 @@ def test_only_the_batch_and_the_loss_leave_the_device(on_device: Steps, tmp_path
     with open_trace(tmp_path / "run.h5") as trace:
         kinds = [series.kind for series in trace.header.series]
     for values in on_device:
-        given = [k for k, x in zip(kinds, values.tensors, strict=True) if x is not ON_DEVICE]
+        given = [k for k, x in zip(kinds, values.tensors, strict=True) if x is not ABSENT]
         assert given == [Kind.INPUT, Kind.LABEL, Kind.LOSS]
 
 

@@ -24,6 +24,7 @@ from ..test_bit_identity import MODES, assert_same, outcome, unrecorded
 BACKENDS = "deeplocalize.recorder.backends"
 tensorflow = pytest.importorskip(f"{BACKENDS}.tensorflow")
 tensorflow_queue = pytest.importorskip(f"{BACKENDS}.tensorflow_queue")
+tensorflow_form = pytest.importorskip(f"{BACKENDS}.tensorflow_form")
 tensorflow_held = pytest.importorskip(f"{BACKENDS}.tensorflow_held")
 
 HUGE = 1e200
@@ -275,7 +276,7 @@ def test_a_failing_recorder_leaves_no_step_waiting(
     def failing(self: Any, *_: Any, **__: Any) -> Any:
         raise RuntimeError("no more memory")
 
-    monkeypatch.setattr(tensorflow_queue._Form, "steps", failing)
+    monkeypatch.setattr(tensorflow_form.WaitingForm, "steps", failing)
     with pytest.warns(RuntimeWarning, match="no more memory"):
         model = fitted(tmp_path / "run.h5")
     assert len(takes) == 1

@@ -1,0 +1,206 @@
+"""One form of the step: its operations in the graph, and the memory in which its steps wait."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from deeplocalize.traces.schema import Kind
+
+from ..kernel import mend_overflow
+from ..measurement import UNIT_KINDS
+from ..row import N_COLUMNS
+from ..row_kernels import FLOAT32, FLOAT64, INT64
+from ..step_values import StepValues
+from .step_tensors import Tapped
+from .tensorflow_c_api import add_operation, library, new_status
+from .tensorflow_held import Chosen, HeldTensors
+from .tensorflow_operations import HAND_OVER, STATISTICS, release
+from .tensorflow_records import FORM, GROUP, LAYOUT, LEFT_OUT, MEASURED, MOST_STEPS, lasting, record
+from .tensorflow_step import Distinct, TracedStep, numbers_of
+
+# What a batch counts for whose size TensorFlow leaves open, and how many elements are read by one
+# operation: enough to be worth one, few enough for several to run beside each other.
+_BATCH_SIZE = 32
+_GROUP_ELEMENTS = 1 << 18
+
+# What is not finite in them is so in the weights after the step, unless those do not receive it;
+# and the weights before a step are those after the one before.
+_SEEN_LATER = frozenset({Kind.WEIGHT, Kind.WEIGHT_GRADIENT})
+
+# They are looked at whatever becomes of the others, and small.
+_KEPT = frozenset({Kind.INPUT, Kind.LABEL, Kind.SAMPLE_WEIGHT, Kind.LOSS})
+
+
+class WaitingForm:
+    """A form of the step whose steps wait.
+
+    Parameters
+    ----------
+    step
+        The step that is being traced.
+    queue
+        The record of the queue.
+    number
+        Of this form in the queue.
+    """
+
+    def __init__(self, step: TracedStep, queue: NDArray[Any], number: int) -> None:
+        self.plan = step.plan
+        self._step = step
+        self._queue = queue
+        self._groups = list(_groups(step.tapped))
+        self._distinct = distinct = Distinct(step.tapped)
+        n_rows, n_tensors = len(step.tapped), len(distinct.tensors)
+        n_numbers = len(step.numbers)
+        self._is_kept = np.zeros(n_tensors, np.int64)
+        self._is_kept[list(self._kept_places())] = 1
+        self._pending = np.zeros(n_tensors, np.int64)
+        self._float64 = [k for k, one in enumerate(step.tapped) if one.value.dtype == tf.float64]
+        self._outcomes = np.zeros(MOST_STEPS, np.int64)
+        self._rows = np.zeros((MOST_STEPS, n_rows, N_COLUMNS), np.int64)
+        self._numbers = np.zeros((MOST_STEPS, n_numbers))
+        self._tensors = np.zeros((MOST_STEPS, n_tensors), np.int64)
+        self._sizes = np.zeros(MOST_STEPS, np.int64)
+        self._ended_ns = np.zeros(MOST_STEPS, np.int64)
+        self._record = record(
+            FORM,
+            queue=queue.ctypes.data,
+            id=number,
+            status=new_status(),
+            n_groups=len(self._groups),
+            n_numbers=n_numbers,
+            n_tensors=n_tensors,
+            n_rows=n_rows,
+            is_kept=self._is_kept.ctypes.data,
+            pending=self._pending.ctypes.data,
+            outcomes=self._outcomes.ctypes.data,
+            rows=self._rows.ctypes.data,
+            numbers=self._numbers.ctypes.data,
+            tensors=self._tensors.ctypes.data,
+            sizes=self._sizes.ctypes.data,
+            ended_ns=self._ended_ns.ctypes.data,
+        )
+
+    @property
+    def estimated_bytes(self) -> int:
+        """Size of a step's tensors, as far as it is known before one has run."""
+        return sum(_n_elements(one) * one.dtype.size for one in self._distinct.tensors)
+
+    def hold(self, everything: bool) -> None:
+        """Say whether coming steps hold all their tensors, or the batch and the loss alone."""
+        self._record["holds"] = everything
+
+    def end_step(self) -> None:
+        """End the step that is being traced with operations that make it wait."""
+        unplaced = {id(tensor): place for place, tensor in enumerate(self._distinct.tensors)}
+        rows = [self._rows_of(group, unplaced) for group in self._groups]
+        numbers = [_readable_number(number) for number in self._step.numbers]
+        add_operation(HAND_OVER, [*rows, *numbers], [], self._record.ctypes.data)
+
+    def let_go(self) -> None:
+        """Hold nothing of a step that has begun."""
+        release(self._pending)
+
+    def steps(self, n: int, watches: bool) -> Iterator[tuple[StepValues, float]]:
+        """The first steps that wait, and how many seconds ago each of them ended.
+
+        ``watches``: whether a step that breaks is wanted though the budget left it out.
+        """
+        # Copies: while these are looked at, the memory is used for further steps.
+        held = [HeldTensors(step.copy()) for step in self._tensors[:n]]
+        rows, ended_ns = self._rows[:n].copy(), self._ended_ns[:n].tolist()
+        numbers, sizes = self._numbers[:n].tolist(), self._sizes[:n].tolist()
+        outcomes = self._outcomes[:n].tolist()
+        for k in range(n):
+            values = Chosen(held[k], self._distinct.places)
+            minus = Chosen(held[k], self._distinct.places_of_minus)
+            others: dict[str, Any] = numbers_of(numbers[k])
+            others |= {"known_bytes": sizes[k], "is_allowed": True}
+            others["has_tensors"] = held[k].is_complete
+            if outcomes[k] == MEASURED:
+                others["rows"] = rows[k]
+                for row in self._float64:
+                    mend_overflow(values[row], minus[row], rows[k, row])
+            elif outcomes[k] == LEFT_OUT or not watches:
+                others |= {"is_allowed": False, "is_finite": True}
+            age_ns = library().TF_NowNanos() - ended_ns[k]
+            yield StepValues(values, minus, **others), max(0, age_ns) / 1e9
+
+    def _kept_places(self) -> Iterator[int]:
+        """The tensors that are held even if not all are."""
+        places = zip(self._distinct.places, self._distinct.places_of_minus, strict=True)
+        for one, (place, place_of_minus) in zip(self._step.tapped, places, strict=True):
+            if one.kind in _KEPT or one.value.dtype == tf.float64:  # see `mend_overflow`
+                yield place
+                if place_of_minus is not None:
+                    yield place_of_minus
+
+    def _rows_of(self, group: Sequence[Tapped], unplaced: dict[int, int]) -> tf.Tensor:
+        """Statistics of some tensors, in their order; those without a place are held there."""
+        readable, codes = zip(*(_readable(one) for one in group), strict=True)
+        read = Distinct(readable)
+        layout = np.zeros(len(group), LAYOUT)
+        layout["tensor"] = read.places
+        layout["minus"] = [-1 if place is None else place for place in read.places_of_minus]
+        layout["is_watched"] = [one.kind not in _SEEN_LATER for one in group]
+        layout["has_units"] = [one.kind in UNIT_KINDS and one.minus is None for one in group]
+        layout["code"] = codes
+        tensors = {id(tensor): tensor for tensor in (*read.tensors, *Distinct(group).tensors)}
+        places = np.array([unplaced.pop(key, -1) for key in tensors], np.int64)
+        group_record = record(
+            GROUP,
+            queue=self._queue.ctypes.data,
+            form=self._record.ctypes.data,
+            status=new_status(),
+            n_tensors=len(tensors),
+            n_rows=len(group),
+            layout=lasting(layout).ctypes.data,
+            places=lasting(places).ctypes.data,
+        )
+        inputs = list(tensors.values())
+        return add_operation(STATISTICS, inputs, [tf.int64], group_record.ctypes.data)[0]
+
+
+def _groups(tapped: Sequence[Tapped]) -> Iterator[list[Tapped]]:
+    """Tensors in their order, some at a time: TensorFlow runs operations beside each other."""
+    group: list[Tapped] = []
+    n_elements = 0
+    for one in tapped:
+        size = _n_elements(one.value)
+        if group and n_elements + size > _GROUP_ELEMENTS:
+            yield group
+            group, n_elements = [], 0
+        group.append(one)
+        n_elements += size
+    if group:
+        yield group
+
+
+def _readable(one: Tapped) -> tuple[Tapped, int]:
+    """A tensor in a type that statistics are taken of, and the type."""
+    if one.value.dtype == tf.float32:
+        return one, FLOAT32
+    value = one.value if one.minus is None else one.value - one.minus
+    code = FLOAT32
+    if value.dtype == tf.float64:
+        code = FLOAT64
+    elif value.dtype.is_integer or value.dtype.is_bool:
+        value, code = tf.cast(value, tf.int64), INT64
+    else:
+        value = tf.cast(value, tf.float32)
+    return replace(one, value=value, minus=None), code
+
+
+def _readable_number(number: tf.Tensor) -> tf.Tensor:
+    if number.dtype in (tf.bool, tf.float32, tf.float64):
+        return number
+    return tf.cast(number, tf.float32)
+
+
+def _n_elements(tensor: tf.Tensor) -> int:
+    return math.prod(_BATCH_SIZE if n is None else n for n in tensor.shape or ())

@@ -1,0 +1,135 @@
+"""Which tensors of the steps that wait within TensorFlow are held in memory, and for how long."""
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from deeplocalize.recorder import Recorder
+from deeplocalize.recorder.schedule import every
+from deeplocalize.traces import Kind, open_trace
+
+from ..models import CASES, LABELS, VECTORS
+from .test_tensorflow_queue import HUGE, assert_equal, fitted, one_by_one
+
+BACKENDS = "deeplocalize.recorder.backends"
+tensorflow_form = pytest.importorskip(f"{BACKENDS}.tensorflow_form")
+tensorflow_held = pytest.importorskip(f"{BACKENDS}.tensorflow_held")
+
+Held = list[bool]
+
+
+@pytest.fixture(autouse=True)
+def default_policy() -> Iterator[None]:
+    yield
+    keras.config.set_dtype_policy("float32")
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> Held:
+    """Of every step whether all its tensors were held."""
+    steps: Held = []
+    create = tensorflow_held.HeldTensors.__init__
+
+    def noted(self: Any, handles: Any) -> None:
+        create(self, handles)
+        steps.append(self.is_complete)
+
+    monkeypatch.setattr(tensorflow_held.HeldTensors, "__init__", noted)
+    return steps
+
+
+@pytest.mark.parametrize("options", [{"ring_bytes": 1000}, {"ring_iterations": 0}])
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16", "float64"])
+@pytest.mark.parametrize("breaks", [False, True])
+def test_tensors_that_nobody_would_keep_are_not_held_and_the_trace_is_the_same(
+    options: dict[str, Any], policy: str, breaks: bool, tmp_path: Path, held: Held
+) -> None:
+    x = VECTORS.astype("float64")
+    x[:, 0] = HUGE if policy == "float64" else 0
+    if breaks:
+        x[73, 2] = np.nan
+
+    def train(path: Path) -> Any:
+        keras.utils.clear_session()  # names of layers begin anew
+        keras.config.set_dtype_policy(policy)
+        return fitted(path, x, **options)
+
+    train(tmp_path / "queued.h5")
+    assert held == [False] * 30
+    one_by_one(lambda: train(tmp_path / "single.h5"))
+    assert_equal(tmp_path / "queued.h5", tmp_path / "single.h5")
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"ring_bytes": 0, "tensors": every(10)}, {"ring_bytes": 0, "budget": 0.5}]
+)
+def test_tensors_that_somebody_may_want_are_held(
+    options: dict[str, Any], tmp_path: Path, held: Held
+) -> None:
+    fitted(tmp_path / "run.h5", **options)
+    assert held == [True] * 30
+
+
+def test_nothing_is_held_for_the_ring_once_something_has_broken(tmp_path: Path, held: Held) -> None:
+    x = VECTORS.copy()
+    x[73, 2] = np.nan
+    fitted(tmp_path / "run.h5", x)
+    assert held == [True] * 8 + [False] * 22
+    with open_trace(tmp_path / "run.h5") as trace:
+        assert trace.tensor(7, kind=Kind.OUTPUT, layer=0).shape[0] == 10
+
+
+def test_a_step_that_was_larger_than_expected_is_not_held_again(tmp_path: Path, held: Held) -> None:
+    tf = pytest.importorskip("tensorflow")
+    # Where TensorFlow leaves the size of a batch open, it counts for 32 samples until one has run.
+    data = tf.data.Dataset.from_tensor_slices((VECTORS, LABELS)).repeat(40).batch(1000)
+    case = CASES["mlp"]
+    model = case.build()
+    model.compile("sgd", case.loss(), jit_compile=False)
+    recorder = Recorder(tmp_path / "run.h5", ring_bytes=100_000)
+    model.fit(data, epochs=2, verbose=0, callbacks=[recorder])
+    assert held[0]
+    assert not held[-1]
+    with open_trace(tmp_path / "run.h5") as trace:
+        assert trace.n_iterations == len(held)
+
+
+def test_nothing_is_held_of_a_step_that_failed_within(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tf = pytest.importorskip("tensorflow")
+    pending: list[tuple[bool, bool]] = []
+    let_go = tensorflow_form.WaitingForm.let_go
+
+    def noted(self: Any) -> None:
+        before = bool(self._pending.any())
+        let_go(self)
+        pending.append((before, bool(self._pending.any())))
+
+    monkeypatch.setattr(tensorflow_form.WaitingForm, "let_go", noted)
+    calls = itertools.count()
+
+    def failing(weight: Any) -> Any:
+        if next(calls) == 3:
+            raise RuntimeError("a constraint of one's own")
+        return weight
+
+    def constraint(weight: Any) -> Any:  # applied to the updated weight: most has run by then
+        given = tf.numpy_function(failing, [weight], tf.float32)
+        return tf.ensure_shape(given, weight.shape)
+
+    wide = keras.layers.Dense(50_000)  # enough for several operations, one of which runs early
+    head = keras.layers.Dense(1, kernel_constraint=constraint)
+    model = keras.Sequential([keras.Input((VECTORS.shape[1],)), wide, head])
+    model.compile("sgd", "mse", jit_compile=False)
+    recorder = Recorder(tmp_path / "run.h5")
+    with pytest.raises(Exception, match="a constraint of one's own"):
+        model.fit(VECTORS, LABELS.astype("float32"), 10, verbose=0, callbacks=[recorder])
+    assert pending == [(True, False)]
+    with open_trace(tmp_path / "run.h5") as trace:
+        assert trace.n_iterations == 3
