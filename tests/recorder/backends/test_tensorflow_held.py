@@ -10,15 +10,20 @@ import numpy as np
 import pytest
 
 from deeplocalize.recorder import Recorder
+from deeplocalize.recorder.kernel import COLUMNS
 from deeplocalize.recorder.schedule import every
 from deeplocalize.traces import Kind, open_trace
+from deeplocalize.traces.statistics import statistics_row
 
 from ..models import CASES, LABELS, VECTORS
 from .test_tensorflow_queue import HUGE, assert_equal, fitted, one_by_one
 
 BACKENDS = "deeplocalize.recorder.backends"
 tensorflow_form = pytest.importorskip(f"{BACKENDS}.tensorflow_form")
+tensorflow_queue = pytest.importorskip(f"{BACKENDS}.tensorflow_queue")
 tensorflow_held = pytest.importorskip(f"{BACKENDS}.tensorflow_held")
+
+CHECKSUM = COLUMNS.index("checksum")
 
 Held = list[bool]
 
@@ -63,6 +68,33 @@ def test_tensors_that_nobody_would_keep_are_not_held_and_the_trace_is_the_same(
     assert held == [False] * 30
     one_by_one(lambda: train(tmp_path / "single.h5"))
     assert_equal(tmp_path / "queued.h5", tmp_path / "single.h5")
+
+
+@pytest.mark.parametrize("name", ["mlp", "cnn"])
+def test_tensors_are_held_together_with_their_own_statistics(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    n_compared = 0
+    step = tensorflow_queue.Session.step
+
+    def compared(self: Any, plan: Any, values: Any, age_s: float) -> bool:
+        nonlocal n_compared
+        for row, x, before in zip(values.rows, values.tensors, values.minus, strict=True):
+            reference = statistics_row(x if before is None else x - before)
+            assert row.view(np.uint64)[CHECKSUM] == reference["checksum"]
+            n_compared += 1
+        return bool(step(self, plan, values, age_s))
+
+    monkeypatch.setattr(tensorflow_queue.Session, "step", compared)
+    case = CASES[name]
+    model = case.build()
+    # Within one execution TensorFlow itself goes from step to step.
+    model.compile("adam", case.loss(), jit_compile=False, steps_per_execution=8)
+    recorder = Recorder(tmp_path / "run.h5")
+    model.fit(case.x, LABELS, 4, epochs=4, verbose=0, callbacks=[recorder])
+    with open_trace(tmp_path / "run.h5") as trace:
+        assert trace.ended == {"status": "completed"}
+        assert n_compared == trace.n_iterations * len(trace.header.series) > 0
 
 
 @pytest.mark.parametrize(
