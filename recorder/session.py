@@ -167,6 +167,8 @@ class Session:
     def keeps_tensors(self, n_bytes: int) -> bool:
         """Whether anybody may want all tensors of a step, which take that many bytes.
 
+        A backend that cannot know how many it will be goes by the step before.
+
         (Where a budget leaves out a step, they are measured if it breaks.)
         """
         has_budget = self._options.budget is not None

@@ -33,8 +33,8 @@ class StepValues:
     is_finite
         Whether the framework has seen that nothing is NaN or infinite; False where it did not look.
     has_tensors
-        False where the device has them, or nobody would keep them: only the batch and the loss
-        are given then, and the others are `ABSENT`.
+        False where the device has them, or nobody would keep them: the batch and the loss are
+        given all the same, and the others may be `ABSENT`.
     known_bytes
         Size of the tensors, where it is known without looking at each of them.
     """

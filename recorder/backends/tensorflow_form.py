@@ -32,7 +32,7 @@ _GROUP_ELEMENTS = 1 << 18
 # and the weights before a step are those after the one before.
 _SEEN_LATER = frozenset({Kind.WEIGHT, Kind.WEIGHT_GRADIENT})
 
-# They are looked at whatever becomes of the others, and small.
+# What a step's row and the summary of the data are made of besides statistics.
 _KEPT = frozenset({Kind.INPUT, Kind.LABEL, Kind.SAMPLE_WEIGHT, Kind.LOSS})
 
 
@@ -87,12 +87,12 @@ class WaitingForm:
         )
 
     @property
-    def estimated_bytes(self) -> int:
-        """Size of a step's tensors, as far as it is known before one has run."""
-        return sum(_n_elements(one) * one.dtype.size for one in self._distinct.tensors)
+    def least_bytes(self) -> int:
+        """What a step's tensors take at the least, as far as that is known before one has run."""
+        return sum(_n_elements(one, 1) * one.dtype.size for one in self._distinct.tensors)
 
     def hold(self, everything: bool) -> None:
-        """Say whether coming steps hold all their tensors, or the batch and the loss alone."""
+        """Say whether coming steps hold all their tensors, or those alone that are needed."""
         self._record["holds"] = everything
 
     def end_step(self) -> None:
@@ -150,7 +150,10 @@ class WaitingForm:
         layout["is_watched"] = [one.kind not in _SEEN_LATER for one in group]
         layout["has_units"] = [one.kind in UNIT_KINDS and one.minus is None for one in group]
         layout["code"] = codes
-        tensors = {id(tensor): tensor for tensor in (*read.tensors, *Distinct(group).tensors)}
+        # An operation whose inputs are all constant would run once and for all; the batch is not.
+        batch = self._step.tapped[0].value
+        handed = (*read.tensors, *Distinct(group).tensors, batch)
+        tensors = {id(tensor): tensor for tensor in handed}
         places = np.array([unplaced.pop(key, -1) for key in tensors], np.int64)
         group_record = record(
             GROUP,
@@ -171,7 +174,7 @@ def _groups(tapped: Sequence[Tapped]) -> Iterator[list[Tapped]]:
     group: list[Tapped] = []
     n_elements = 0
     for one in tapped:
-        size = _n_elements(one.value)
+        size = _n_elements(one.value, _BATCH_SIZE)
         if group and n_elements + size > _GROUP_ELEMENTS:
             yield group
             group, n_elements = [], 0
@@ -202,5 +205,6 @@ def _readable_number(number: tf.Tensor) -> tf.Tensor:
     return tf.cast(number, tf.float32)
 
 
-def _n_elements(tensor: tf.Tensor) -> int:
-    return math.prod(_BATCH_SIZE if n is None else n for n in tensor.shape or ())
+def _n_elements(tensor: tf.Tensor, n_if_unknown: int) -> int:
+    """``n_if_unknown``: what an axis counts for whose size TensorFlow leaves open."""
+    return math.prod(n_if_unknown if n is None else n for n in tensor.shape or ())

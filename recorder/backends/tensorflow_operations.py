@@ -158,7 +158,7 @@ def _look_at(group, handles, measures, rows):  # type: ignore[no-untyped-def]
 
 @compiled()
 def release(handles):  # type: ignore[no-untyped-def]
-    """Let go of tensors; their handles are 0 then, as those of others may have been before."""
+    """Let go of tensors, and set their handles to 0, which stands for none."""
     for i in range(handles.size):
         if handles[i] != 0:
             _delete(handles[i])
@@ -179,12 +179,13 @@ def _hold(group, handles):  # type: ignore[no-untyped-def]
             _delete(handles[i])
             continue
         n_bytes += _n_bytes(handles[i])
-        if form.holds == 0 and is_kept[place] == 0:
-            _delete(handles[i])
-            continue
         if pending[place] != 0:
             _delete(pending[place])  # of a step that failed before its end
-        pending[place] = handles[i]
+            pending[place] = 0
+        if form.holds != 0 or is_kept[place] != 0:
+            pending[place] = handles[i]
+        else:
+            _delete(handles[i])
     return n_bytes
 
 

@@ -54,7 +54,7 @@ class StepQueue:
     def end_step(self, step: TracedStep) -> None:
         """End the step that is being traced with operations that put it into this queue."""
         form = WaitingForm(step, self._array, len(self._forms))
-        form.hold(self._session.keeps_tensors(form.estimated_bytes))
+        form.hold(self._session.keeps_tensors(form.least_bytes))
         form.end_step()
         self._forms.append(form)
 
@@ -90,7 +90,9 @@ class StepQueue:
                 form.hold(self._session.keeps_tensors(values.n_bytes))
         queue["left_ns"] = self._left_ns()
         queue["watches"] = self._session.watches
-        queue["is_open"] = self._session.takes_steps
+        queue["is_open"] = is_open = self._session.takes_steps
+        if not is_open:
+            self._let_go()  # of a step of another form, which has these taken before it ends
         queue["since_ns"] = library().TF_NowNanos()
         if queue["has_lost"]:
             queue["has_lost"] = 0
@@ -104,9 +106,12 @@ class StepQueue:
         with self._undisturbed():
             self._record["is_open"] = 0
             takers.pop(self._id, None)
-            for form in self._forms:
-                form.let_go()
+            self._let_go()
             self._forms.clear()
+
+    def _let_go(self) -> None:
+        for form in self._forms:
+            form.let_go()
 
     def _undisturbed(self) -> contextlib.AbstractContextManager[Any]:
         # A step that has its queue taken waits for that, and holds the lock.

@@ -118,7 +118,7 @@ def test_nothing_is_held_for_the_ring_once_something_has_broken(tmp_path: Path, 
 
 def test_a_step_that_was_larger_than_expected_is_not_held_again(tmp_path: Path, held: Held) -> None:
     tf = pytest.importorskip("tensorflow")
-    # Where TensorFlow leaves the size of a batch open, it counts for 32 samples until one has run.
+    # Where TensorFlow leaves the size of a batch open, nobody knows better until one has run.
     data = tf.data.Dataset.from_tensor_slices((VECTORS, LABELS)).repeat(40).batch(1000)
     case = CASES["mlp"]
     model = case.build()
@@ -129,6 +129,24 @@ def test_a_step_that_was_larger_than_expected_is_not_held_again(tmp_path: Path, 
     assert not held[-1]
     with open_trace(tmp_path / "run.h5") as trace:
         assert trace.n_iterations == len(held)
+
+
+def test_a_constant_is_held_in_every_step(tmp_path: Path, held: Held) -> None:
+    table = np.ones((1 << 18, 1), np.float32)  # enough for an operation of its own
+
+    class Table(keras.layers.Layer):
+        def call(self, x: Any) -> Any:
+            return keras.ops.convert_to_tensor(table)
+
+    i = keras.Input((VECTORS.shape[1],))
+    mean = keras.layers.Lambda(lambda two: two[0] * keras.ops.mean(two[1]), (1,))
+    model = keras.Model(i, mean([keras.layers.Dense(1)(i), Table(name="table")(i)]))
+    model.compile("sgd", "mse", jit_compile=False)
+    recorder = Recorder(tmp_path / "run.h5")
+    model.fit(VECTORS, LABELS, 10, verbose=0, callbacks=[recorder])
+    assert held == [True] * 10
+    with open_trace(tmp_path / "run.h5") as trace:
+        assert trace.statistics(kind="output", layer="table")["mean"].tolist() == [1.0] * 10
 
 
 def test_nothing_is_held_of_a_step_that_failed_within(
