@@ -6,6 +6,7 @@ whose gradient by the output is recorded has none by the preactivation.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -64,10 +65,10 @@ class _Tap:
     def __init__(self, model: Sequential, session: Session) -> None:
         self._model = model
         self._session = session
-        self._collector = StepCollector(session, self._placed)
-        self._index = {layer: i for i, layer in enumerate(model.layers)}
+        index = {layer: i for i, layer in enumerate(model.layers)}
         learning = [i for i, layer in enumerate(model.layers) if layer.is_learning]
-        self._first_learning = min(learning, default=len(model.layers))
+        first_learning = min(learning, default=len(model.layers))
+        self._collector = StepCollector(session, partial(_placed, index, first_learning))
         self._learning_rate = float("nan")
 
     def __call__(self, kind: Kind, layer: Layer | None, tensor: str, values: NDArray[Any]) -> None:
@@ -88,16 +89,17 @@ class _Tap:
         except Exception as error:  # the outermost tap: a failing recorder must not stop a training
             self._session.failed(error)
 
-    def _placed(self, keys: Sequence[Key]) -> Placed:
-        """The tensors that Keras's training has, too, their layers by index."""
-        with_output_gradient: int | None = None
-        for place, (kind, layer, tensor) in enumerate(keys):
-            index = None if layer is None else self._index[layer]
-            if kind is Kind.OUTPUT_GRADIENT or kind is Kind.PREACTIVATION_GRADIENT:
-                if index is None or index < self._first_learning:
-                    continue
-                if kind is Kind.OUTPUT_GRADIENT:
-                    with_output_gradient = index
-                elif index == with_output_gradient:
-                    continue
-            yield place, (kind, index, tensor)
+
+def _placed(index: Mapping[Layer, int], first_learning: int, keys: Sequence[Key]) -> Placed:
+    """The tensors that Keras's training has, too, their layers by index."""
+    with_output_gradient: int | None = None
+    for place, (kind, layer, tensor) in enumerate(keys):
+        i = None if layer is None else index[layer]
+        if kind is Kind.OUTPUT_GRADIENT or kind is Kind.PREACTIVATION_GRADIENT:
+            if i is None or i < first_learning:
+                continue
+            if kind is Kind.OUTPUT_GRADIENT:
+                with_output_gradient = i
+            elif i == with_output_gradient:
+                continue
+        yield place, (kind, i, tensor)

@@ -182,7 +182,7 @@ def broken(*args: Any, **kwargs: Any) -> Any:
     ("where", "replacement"),
     [
         ("backends.numpynet.layer_descriptions", broken),
-        ("backends.numpynet._Tap._placed", broken),
+        ("backends.numpynet._placed", broken),
         ("step_collector.StepCollector._form", broken),
         ("step_recording.StepRecording.record", broken),
         ("recording.block_of", broken),
