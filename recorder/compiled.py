@@ -1,6 +1,8 @@
 """How this package has functions compiled by numba: without the interpreter's lock, and kept."""
 
-from collections.abc import Callable
+import contextlib
+import gc
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numba as nb
@@ -13,10 +15,11 @@ def compiled_callback(signature: Any) -> Callable[[Any], Any]:
     """The same for what C code calls: gives an object with an ``address``."""
 
     def compile_now(function: Any) -> Any:
-        try:
-            return nb.cfunc(signature, cache=True, **_C_OPTIONS)(function)
-        except RuntimeError:
-            return nb.cfunc(signature, **_C_OPTIONS)(function)
+        with without_collections():
+            try:
+                return nb.cfunc(signature, cache=True, **_C_OPTIONS)(function)
+            except RuntimeError:
+                return nb.cfunc(signature, **_C_OPTIONS)(function)
 
     return compile_now
 
@@ -31,3 +34,20 @@ def compiled(**options: Any) -> Callable[[Any], Any]:
             return nb.njit(**_OPTIONS, **options)(function)
 
     return compile_later
+
+
+@contextlib.contextmanager
+def without_collections() -> Iterator[None]:
+    """Have no garbage collected meanwhile.
+
+    Numba makes many objects that stay when it loads or compiles its first function, so that the
+    collector looks through those of the whole program, TensorFlow's among them, again and again:
+    a third of the time until then.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

@@ -45,7 +45,7 @@ STATISTICS, HAND_OVER = "DeeplocalizeStatistics", "DeeplocalizeHandOver"
 MOST_BYTES = 32 << 20
 """How much is held for Python, unless a single step is larger."""
 
-LONGEST_WAIT_NS = 20_000_000
+LONGEST_WAIT_NS = 100_000_000
 """The first step to end so long after the last were taken has those that wait taken."""
 
 _INT64 = 9  # TF_INT64
