@@ -4,7 +4,6 @@ An arm yields the callbacks of one training. Some change TensorFlow's global sta
 arm is measured in a process of its own.
 """
 
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -89,9 +88,8 @@ def dump(mode: str) -> Arm:
 
     @contextmanager
     def dumping(folder: Path) -> Iterator[list[Any]]:
-        # Another folder for each training: the writer of one is not opened again, and crashes.
         tf.debugging.experimental.enable_dump_debug_info(
-            tempfile.mkdtemp(dir=folder), tensor_debug_mode=mode, circular_buffer_size=-1
+            str(folder / "dump"), tensor_debug_mode=mode, circular_buffer_size=-1
         )
         try:
             yield []
@@ -163,5 +161,3 @@ ARMS: dict[str, Arm] = {
     "dump FULL": dump("FULL_HEALTH"),
     "original": original,
 }
-SLOW = ("dump CURT", "dump CONCISE", "dump FULL", "original")
-"""Several to many times slower than the plain training: measured over fewer batches."""

@@ -18,9 +18,9 @@ PAGE = """# What recording costs
 
 <!-- Written by `python benchmarks/recording_overhead.py --write`. -->
 
-The time of a training step with each tool over that without. Every tool is measured in a process of
-its own, in which plain trainings and trainings with it alternate; shown are the median of the
-ratios of neighbouring pairs and, in brackets, the smallest and the largest. `recorder` is
+The time of a training step with each tool over that without. A plain training and one with the
+tool, in a process each, alternate epoch by epoch; shown are the median of the ratios of
+neighbouring epochs and the quartiles, between which half of them lie. `recorder` is
 `Recorder(path)`: every batch, all layers, all kinds, on disk. `floor` is one sum of every tensor
 that it observes, in TensorFlow, and nothing else. `original` is our model of the original
 DeepLocalize callback (one forward pass and one gradient per layer and batch).
@@ -35,7 +35,7 @@ DeepLocalize callback (one forward pass and one gradient per layer and batch).
 
 @dataclass(frozen=True)
 class Ratio:
-    """Median, smallest and largest of the ratios of neighbouring pairs."""
+    """Median and quartiles of the ratios of neighbouring epochs."""
 
     middle: float
     low: float
@@ -48,13 +48,14 @@ class Ratio:
 def ratio_of(pairs: Mapping[str, Any]) -> Ratio:
     """The ratio of the steps' times."""
     ratios = [b / a for a, b in zip(pairs["plain_s"], pairs["arm_s"], strict=True)]
-    return Ratio(statistics.median(ratios), min(ratios), max(ratios))
+    low, middle, high = statistics.quantiles(ratios, method="inclusive")
+    return Ratio(middle, low, high)
 
 
 def table(results: Results, workloads: list[str], arms: list[str]) -> str:
     """All that was measured, at most 80 columns wide."""
-    lines = ["step time, ratio to the plain training (smallest-largest)", ""]
-    lines.append(f"{'workload':12} {'plain':>9}  {'tool':15} {'ratio':>6}  {'spread':13} goal")
+    lines = ["step time, ratio to the plain training, and its quartiles", ""]
+    lines.append(f"{'workload':12} {'plain':>9}  {'tool':15} {'ratio':>6}  {'quartiles':13} goal")
     for workload in workloads:
         for arm in arms:
             pairs = results.get(f"pairs/{workload}/{arm}")

@@ -1,31 +1,30 @@
-"""Measures one arm of one workload; what the parent process starts, once for each."""
+"""What is measured, in processes of their own: epochs, the first step, what a budget catches."""
 
 import resource
-import statistics
 import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import keras
 import numpy as np
 
 from deeplocalize.traces import open_trace
 
-from .arms import ARMS, SLOW, Arm, OriginalCallback, plain
+from .arms import ARMS, Arm, OriginalCallback, plain
 from .workloads import WORKLOADS, Workload, trained
 
-WARM_EPOCHS, TIMED_EPOCHS = 1, 2
-N_SLOW_BATCHES = 40
 BROKEN_BATCH = 3
 
 Numbers = dict[str, Any]
+ClockT = TypeVar("ClockT", bound=keras.callbacks.Callback)
 
 
 class Clock(keras.callbacks.Callback):
-    """When each step of each epoch ended.
+    """Seconds per step of each epoch, told through ``turns``, which is asked before each.
 
     Steps are timed from the end of the first to the end of the last: what Keras does between two
     epochs takes as long as dozens of small steps.
@@ -33,89 +32,87 @@ class Clock(keras.callbacks.Callback):
 
     async_safe = True
 
-    def __init__(self) -> None:
+    def __init__(self, turns: Connection) -> None:
         super().__init__()
-        self._ends: list[list[float]] = []
-        self._created = time.perf_counter()
+        self._turns = turns
+        self._ends: list[float] = []
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self._ends.append([])
+        self._turns.recv()
+        self._ends = []
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        self._ends[-1].append(time.perf_counter())
+        self._ends.append(time.perf_counter())
 
-    @property
-    def first_step_s(self) -> float:
-        return self._ends[0][0] - self._created
-
-    def step_s(self, first_epoch: int) -> float:
-        """Seconds per step, the median of the epochs from the one given on."""
-        return statistics.median(
-            (ends[-1] - ends[0]) / (len(ends) - 1) for ends in self._ends[first_epoch:]
-        )
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self._turns.send((self._ends[-1] - self._ends[0]) / (len(self._ends) - 1))
 
 
-def measure_pairs(
-    workload_name: str, arm_name: str, n_pairs: int, max_batches: int | None = None
-) -> Numbers:
-    """Seconds per step, plain and with the arm, alternating; bytes per step where it records.
+class FirstStep(keras.callbacks.Callback):
+    """Seconds from its creation to the end of the first step."""
 
-    ``max_batches`` (default: all, or `N_SLOW_BATCHES` for slow arms) are trained per epoch.
-    """
+    seconds: float | None = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._created = time.perf_counter()
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        if self.seconds is None:
+            self.seconds = time.perf_counter() - self._created
+
+
+def train_in_turns(
+    turns: Connection, workload_name: str, arm_name: str, n_epochs: int, max_batches: int | None
+) -> None:
+    """Train an epoch whenever ``turns`` says so, and at last tell the size of what is recorded."""
     workload = WORKLOADS[workload_name]
-    if max_batches is None and arm_name in SLOW:
-        max_batches = N_SLOW_BATCHES
     if max_batches is not None:
         workload = replace(workload, n_batches=min(workload.n_batches, max_batches))
-    plain_s, arm_s = [], []
-    found: Numbers = {}
     with tempfile.TemporaryDirectory() as folder:
-        for _ in range(n_pairs):
-            plain_s.append(_step_s(workload, plain, Path(folder)))
-            arm_s.append(_step_s(workload, ARMS[arm_name], Path(folder)))
+        _fit(workload, _arm(arm_name), Path(folder), lambda: Clock(turns), n_epochs)
+        found: Numbers = {}
         for trace in Path(folder).glob("run.*"):
             found |= _trace_numbers(trace)
     if arm_name == "budget 0.10":
-        found["caught_in"] = _caught_in(workload, ARMS[arm_name])
-    return {"plain_s": plain_s, "arm_s": arm_s, **found}
+        found["caught_in"] = _caught_in(workload)
+    turns.send(found)
 
 
-def measure_start(workload_name: str, arm_name: str) -> Numbers:
-    """Seconds to the end of the first step, and this process's peak memory after an epoch."""
-    arm = plain if arm_name == "plain" else ARMS[arm_name]
-    model, x, y = trained(WORKLOADS[workload_name])
+def measure_start(told: Connection, workload_name: str, arm_name: str) -> None:
+    """Tell seconds to the end of the first step, and this process's peak memory after an epoch."""
     with tempfile.TemporaryDirectory() as folder:
-        clock = _fit(model, x, y, WORKLOADS[workload_name], arm, Path(folder), 1)
+        clock = _fit(WORKLOADS[workload_name], _arm(arm_name), Path(folder), FirstStep, 1)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {"first_step_s": clock.first_step_s, "peak_mib": peak / 1024}
+    told.send({"first_step_s": clock.seconds, "peak_mib": peak / 1024})
 
 
-MEASUREMENTS: dict[str, Callable[..., Numbers]] = {"pairs": measure_pairs, "start": measure_start}
+MEASUREMENTS: dict[str, Callable[..., None]] = {"turns": train_in_turns, "start": measure_start}
 
 
-def _step_s(workload: Workload, arm: Arm, folder: Path) -> float:
-    model, x, y = trained(workload)
-    clock = _fit(model, x, y, workload, arm, folder, WARM_EPOCHS + TIMED_EPOCHS)
-    return clock.step_s(WARM_EPOCHS)
+def _arm(name: str) -> Arm:
+    return plain if name == "plain" else ARMS[name]
 
 
 def _fit(
-    model: Any, x: Any, y: Any, workload: Workload, arm: Arm, folder: Path, n_epochs: int
-) -> Clock:
+    workload: Workload, arm: Arm, folder: Path, clock: Callable[[], ClockT], n_epochs: int
+) -> ClockT:
+    """Train, from the clock's creation to the end."""
+    model, x, y = trained(workload)
     with arm(folder) as callbacks:
         for callback in callbacks:
             if isinstance(callback, OriginalCallback):
                 callback.x, callback.y = x[: workload.batch_size], y[: workload.batch_size]
-        clock = Clock()
+        started = clock()
         model.fit(
             x,
             y,
             batch_size=workload.batch_size,
             epochs=n_epochs,
             verbose=0,
-            callbacks=[*callbacks, clock],
+            callbacks=[*callbacks, started],
         )
-    return clock
+    return started
 
 
 def _trace_numbers(trace: Path) -> Numbers:
@@ -126,12 +123,12 @@ def _trace_numbers(trace: Path) -> Numbers:
     return {"bytes_per_step": n_bytes / n, "n_series": n_series} if n else {}
 
 
-def _caught_in(workload: Workload, arm: Arm) -> bool:
-    """Whether NaN in the input is recorded in the iteration in which it is trained on."""
+def _caught_in(workload: Workload) -> bool:
+    """Whether NaN in the input is recorded, under a budget, in the step that is trained on it."""
     model, x, y = trained(workload)
     broken = BROKEN_BATCH * workload.batch_size
     x[broken] = np.nan
-    with tempfile.TemporaryDirectory() as folder, arm(Path(folder)) as callbacks:
+    with tempfile.TemporaryDirectory() as folder, ARMS["budget 0.10"](Path(folder)) as callbacks:
         model.fit(
             x, y, batch_size=workload.batch_size, shuffle=False, verbose=0, callbacks=callbacks
         )
