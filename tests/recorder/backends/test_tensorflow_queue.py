@@ -1,87 +1,27 @@
 """Steps that wait within TensorFlow: the trace is the one of steps handed over one by one."""
 
-import functools
 import gc
-import itertools
 import threading
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
-import pandas as pd
 import pytest
 
 from deeplocalize.recorder import Recorder
-from deeplocalize.recorder.budget import Budget
 from deeplocalize.recorder.schedule import every
-from deeplocalize.traces import Kind, Trace, open_trace
+from deeplocalize.traces import Kind, open_trace
 
 from ..models import CASES, FEATURES, LABELS, VECTORS, Case
-from ..test_bit_identity import MODES, assert_same, outcome, unrecorded
+from ..test_bit_identity import assert_same, unrecorded
+from .queued import HUGE, Takes, assert_equal, fitted, one_by_one, trained
 
 BACKENDS = "deeplocalize.recorder.backends"
 tensorflow = pytest.importorskip(f"{BACKENDS}.tensorflow")
 tensorflow_queue = pytest.importorskip(f"{BACKENDS}.tensorflow_queue")
 tensorflow_form = pytest.importorskip(f"{BACKENDS}.tensorflow_form")
 tensorflow_held = pytest.importorskip(f"{BACKENDS}.tensorflow_held")
-
-HUGE = 1e200
-"""Its square is no float64."""
-
-Takes = list[int]
-
-
-@pytest.fixture(autouse=True)
-def default_policy() -> Iterator[None]:
-    yield
-    keras.config.set_dtype_policy("float32")
-
-
-@pytest.fixture
-def takes(monkeypatch: pytest.MonkeyPatch) -> Takes:
-    """How many steps waited each time that they were taken."""
-    counts: Takes = []
-    take = tensorflow_queue.StepQueue._take
-
-    def counted(self: Any) -> None:
-        waiting = int(self._record["n_steps"])
-        counts.extend([waiting] if waiting else [])
-        take(self)
-
-    monkeypatch.setattr(tensorflow_queue.StepQueue, "_take", counted)
-    return counts
-
-
-def trained(case: Case, mode: str, path: Path, **options: Any) -> Any:
-    keras.utils.clear_session()  # names of layers begin anew
-    return outcome(case, MODES[mode], [Recorder(path, **options)])
-
-
-def one_by_one(train: Callable[[], Any]) -> Any:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tensorflow, "_queue_of", lambda model, session: None)
-        return train()
-
-
-def assert_equal(ours: Path, theirs: Path) -> None:
-    with open_trace(ours) as found, open_trace(theirs) as expected:
-        assert found.header.series == expected.header.series
-        assert found.header.unrecorded == expected.header.unrecorded
-        assert found.header.data == expected.header.data
-        assert found.ended == expected.ended
-        assert found.n_iterations > 0
-        drop = functools.partial(pd.DataFrame.drop, columns="time_s")
-        pd.testing.assert_frame_equal(drop(found.iterations), drop(expected.iterations))
-        pd.testing.assert_frame_equal(found.statistics(), expected.statistics(), check_exact=True)
-        assert tensors_of(found) == tensors_of(expected)
-
-
-def tensors_of(trace: Trace) -> list[Any]:
-    """All that is kept in full."""
-    entries = sorted(trace.reader.tensor_entries(), key=lambda e: (e.iteration, e.series))
-    return [(e.iteration, e.series, trace.reader.read_tensor(e).tobytes()) for e in entries]
 
 
 @pytest.mark.parametrize(
@@ -130,18 +70,6 @@ def test_every_type_of_input_is_read(dtype: str, tmp_path: Path, takes: Takes) -
     assert_equal(tmp_path / "queued.h5", tmp_path / "single.h5")
 
 
-def fitted(path: Path, x: Any = VECTORS, **options: Any) -> Any:
-    case = CASES["mlp"]
-    keras.utils.set_random_seed(7)
-    model = case.build()
-    model.compile("adam", case.loss(), jit_compile=False)
-    recorder = Recorder(path, **options)
-    model.fit(
-        x, LABELS[: len(x)], batch_size=10, epochs=3, shuffle=False, verbose=0, callbacks=[recorder]
-    )
-    return model
-
-
 def test_several_steps_are_taken_at_once(
     tmp_path: Path, takes: Takes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -180,58 +108,6 @@ def test_no_step_waits_where_somebody_waits_for_it(
     assert takes == []
     with open_trace(tmp_path / "run.h5") as trace:
         assert trace.n_iterations == 30
-
-
-@pytest.mark.parametrize("policy", ["float32", "float64", "mixed_bfloat16"])
-def test_a_step_that_a_budget_left_out_is_measured_in_full_where_it_breaks(
-    policy: str, tmp_path: Path, takes: Takes
-) -> None:
-    x = VECTORS.astype("float64" if policy == "float64" else "float32")
-    x[73, 2] = np.inf
-    for name, options in [("all.h5", {}), ("few.h5", {"budget": 1e-6})]:
-        keras.utils.clear_session()  # names of layers begin anew
-        keras.config.set_dtype_policy(policy)
-        fitted(tmp_path / name, x, **options)
-    assert sum(takes) == 60
-    with open_trace(tmp_path / "few.h5") as few, open_trace(tmp_path / "all.h5") as everything:
-        found, expected = few.statistics(), everything.statistics()
-        assert few.n_iterations == everything.n_iterations == 30
-        assert list(found["iteration"].unique()) == [0, 7]
-        expected = expected[expected["iteration"].isin([0, 7])].reset_index(drop=True)
-        pd.testing.assert_frame_equal(found, expected, check_exact=True)
-        np.testing.assert_array_equal(few.iterations["loss"], everything.iterations["loss"])
-        assert np.isinf(few.tensor(7, kind="input")).any()
-
-
-def test_steps_are_measured_again_once_the_budget_allows(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    left = itertools.chain([0.0, -1.0, -1.0, 1e9], itertools.repeat(-1.0))
-    monkeypatch.setattr(Budget, "left_s", lambda self: next(left))
-    fitted(tmp_path / "run.h5", budget=0.5)
-    with open_trace(tmp_path / "run.h5") as trace:
-        found = list(trace.statistics()["iteration"].unique())
-    assert found[0] == 0 and 1 < len(found) < 30
-    assert found[1:] == list(range(found[1], found[1] + len(found) - 1))
-
-
-def test_what_only_a_metric_shows_is_recorded_though_the_budget_left_it_out(
-    tmp_path: Path, takes: Takes
-) -> None:
-    def broken(y: Any, p: Any) -> Any:
-        return keras.ops.where(keras.ops.any(y == 2), np.inf, 0.0)
-
-    case, y = CASES["mlp"], LABELS % 2
-    y[73] = 2
-    model = case.build()
-    model.compile("adam", case.loss(), metrics=[broken], jit_compile=False)
-    recorder = Recorder(tmp_path / "run.h5", budget=1e-6)
-    model.fit(VECTORS, y, batch_size=10, shuffle=False, epochs=3, verbose=0, callbacks=[recorder])
-    with open_trace(tmp_path / "run.h5") as trace:
-        assert trace.n_iterations == 30
-        assert list(trace.statistics()["iteration"].unique()) == [0, 7]
-        assert np.isinf(trace.tensor(7, kind="metric", tensor="broken")).all()
-    assert max(takes) > 1  # what is broken already is not looked at any more
 
 
 def test_epochs_batches_and_times_are_those_of_the_step(tmp_path: Path) -> None:

@@ -1,0 +1,71 @@
+"""Steps that wait within TensorFlow under a budget, which leaves some of them out."""
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+
+from deeplocalize.recorder import Recorder
+from deeplocalize.recorder.budget import Budget
+from deeplocalize.traces import open_trace
+
+from ..models import CASES, LABELS, VECTORS
+from .queued import Takes, fitted
+
+pytest.importorskip("deeplocalize.recorder.backends.tensorflow_queue")
+
+
+@pytest.mark.parametrize("policy", ["float32", "float64", "mixed_bfloat16"])
+def test_a_step_that_a_budget_left_out_is_measured_in_full_where_it_breaks(
+    policy: str, tmp_path: Path, takes: Takes
+) -> None:
+    x = VECTORS.astype("float64" if policy == "float64" else "float32")
+    x[73, 2] = np.inf
+    for name, options in [("all.h5", {}), ("few.h5", {"budget": 1e-6})]:
+        keras.utils.clear_session()  # names of layers begin anew
+        keras.config.set_dtype_policy(policy)
+        fitted(tmp_path / name, x, **options)
+    assert sum(takes) == 60
+    with open_trace(tmp_path / "few.h5") as few, open_trace(tmp_path / "all.h5") as everything:
+        found, expected = few.statistics(), everything.statistics()
+        assert few.n_iterations == everything.n_iterations == 30
+        assert list(found["iteration"].unique()) == [0, 7]
+        expected = expected[expected["iteration"].isin([0, 7])].reset_index(drop=True)
+        pd.testing.assert_frame_equal(found, expected, check_exact=True)
+        np.testing.assert_array_equal(few.iterations["loss"], everything.iterations["loss"])
+        assert np.isinf(few.tensor(7, kind="input")).any()
+
+
+def test_steps_are_measured_again_once_the_budget_allows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = itertools.chain([0.0, -1.0, -1.0, 1e9], itertools.repeat(-1.0))
+    monkeypatch.setattr(Budget, "left_s", lambda self: next(left))
+    fitted(tmp_path / "run.h5", budget=0.5)
+    with open_trace(tmp_path / "run.h5") as trace:
+        found = list(trace.statistics()["iteration"].unique())
+    assert found[0] == 0 and 1 < len(found) < 30
+    assert found[1:] == list(range(found[1], found[1] + len(found) - 1))
+
+
+def test_what_only_a_metric_shows_is_recorded_though_the_budget_left_it_out(
+    tmp_path: Path, takes: Takes
+) -> None:
+    def broken(y: Any, p: Any) -> Any:
+        return keras.ops.where(keras.ops.any(y == 2), np.inf, 0.0)
+
+    case, y = CASES["mlp"], LABELS % 2
+    y[73] = 2
+    model = case.build()
+    model.compile("adam", case.loss(), metrics=[broken], jit_compile=False)
+    recorder = Recorder(tmp_path / "run.h5", budget=1e-6)
+    model.fit(VECTORS, y, batch_size=10, shuffle=False, epochs=3, verbose=0, callbacks=[recorder])
+    with open_trace(tmp_path / "run.h5") as trace:
+        assert trace.n_iterations == 30
+        assert list(trace.statistics()["iteration"].unique()) == [0, 7]
+        assert np.isinf(trace.tensor(7, kind="metric", tensor="broken")).all()
+    assert max(takes) > 1  # what is broken already is not looked at any more
