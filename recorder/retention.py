@@ -41,10 +41,13 @@ class Retention:
         """Whether all tensors of an iteration are wanted."""
         return self._schedule is not None and self._schedule(iteration)
 
-    def has_room_for(self, n_bytes: int) -> bool:
-        """Whether a step that takes so many bytes would get into the ring, or the opening."""
-        is_for_ring = self._ring is not None and n_bytes <= self._ring.max_bytes
-        return is_for_ring or self._opening is not None
+    def n_steps_kept(self, n_bytes: int) -> int:
+        """How many of the latest steps are to be had in full, if each takes so many bytes."""
+        if self._opening is not None:
+            return sys.maxsize
+        if self._ring is None or n_bytes > self._ring.max_bytes:
+            return 0
+        return self._ring.max_iterations
 
     def wants(self, iteration: int, breaks: bool) -> bool:
         """Whether `keep` or `respond` may write tensors of an iteration, which costs to get them.

@@ -36,7 +36,8 @@ class Ring:
     def __init__(self, max_bytes: int, max_iterations: int = DEFAULT_ITERATIONS) -> None:
         self.max_bytes = max_bytes
         """An iteration that takes more is not held."""
-        self._max_iterations = max_iterations
+        self.max_iterations = max_iterations
+        """Those before the last so many are not held any more."""
         self._iterations: deque[_Iteration] = deque()
         self._n_bytes = 0
 
@@ -47,7 +48,7 @@ class Ring:
             return
         self._iterations.append(_Iteration(number, series, values))
         self._n_bytes += values.n_bytes
-        while self._n_bytes > self.max_bytes or len(self._iterations) > self._max_iterations:
+        while self._n_bytes > self.max_bytes or len(self._iterations) > self.max_iterations:
             self._n_bytes -= self._iterations.popleft().values.n_bytes
 
     def drain(self) -> list[Tensor]:

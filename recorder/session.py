@@ -6,6 +6,7 @@ raises into the training: the first error ends the recording with one warning.
 """
 
 import contextlib
+import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -164,15 +165,16 @@ class Session:
         """Say that nothing will be added to the latest iteration."""
         self._go_on(self._steps.finish)
 
-    def keeps_tensors(self, n_bytes: int) -> bool:
-        """Whether anybody may want all tensors of a step, which take that many bytes.
+    def n_steps_kept(self, n_bytes: int) -> int:
+        """Of how many of the latest steps all tensors may be wanted, which take so many bytes.
 
-        A backend that cannot know how many it will be goes by the step before.
-
-        (Where a budget leaves out a step, they are measured if it breaks.)
+        A backend that cannot know how many bytes it will be goes by the step before.
         """
-        has_budget = self._options.budget is not None
-        return has_budget or self.asks_for_tensors or self._steps.keeps_tensors(n_bytes)
+        if self.asks_for_tensors:
+            return sys.maxsize
+        # The latest that a budget leaves out is measured after all if it breaks.
+        least = 0 if self._options.budget is None else 1
+        return max(least, self._steps.n_steps_kept(n_bytes))
 
     def failed(self, error: Exception) -> None:
         """Stop recording, warn once, let the training go on."""

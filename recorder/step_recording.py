@@ -110,9 +110,9 @@ class StepRecording:
             return True
         return any(schedule(iteration) for schedule in self._schedules)
 
-    def keeps_tensors(self, n_bytes: int) -> bool:
-        """Whether tensors of a step that take so many bytes are held for a while, or written."""
-        return self._retention.has_room_for(n_bytes)
+    def n_steps_kept(self, n_bytes: int) -> int:
+        """Of how many of the latest steps tensors are held, or written, that take so many bytes."""
+        return self._retention.n_steps_kept(n_bytes)
 
     def record(self, plan: Plan, values: StepValues, moment: Moment) -> bool:
         """Record an iteration; whether it waits for more.

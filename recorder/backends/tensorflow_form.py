@@ -91,9 +91,9 @@ class WaitingForm:
         """What a step's tensors take at the least, as far as that is known before one has run."""
         return sum(_n_elements(one, 1) * one.dtype.size for one in self._distinct.tensors)
 
-    def hold(self, everything: bool) -> None:
-        """Say whether coming steps hold all their tensors, or those alone that are needed."""
-        self._record["holds"] = everything
+    def hold(self, n_steps: int) -> None:
+        """Say how many of the latest steps hold all their tensors, not just those needed anyway."""
+        self._record["n_whole_steps"] = min(n_steps, MOST_STEPS)
 
     def end_step(self) -> None:
         """End the step that is being traced with operations that make it wait."""

@@ -182,10 +182,24 @@ def _hold(group, handles):  # type: ignore[no-untyped-def]
         if pending[place] != 0:
             _delete(pending[place])  # of a step that failed before its end
             pending[place] = 0
-        if form.holds != 0 or is_kept[place] != 0:
+        if form.n_whole_steps > 0 or is_kept[place] != 0:
             pending[place] = handles[i]
         else:
             _delete(handles[i])
+    return n_bytes
+
+
+@compiled()
+def _thin(form, step):  # type: ignore[no-untyped-def]
+    """Let go of a waiting step's tensors but for those that all steps hold; how many bytes."""
+    is_kept = nb.carray(pointer(form.is_kept), (form.n_tensors,), np.int64)
+    tensors = nb.carray(pointer(form.tensors), (MOST_STEPS, form.n_tensors), np.int64)[step]
+    n_bytes = 0
+    for i in range(form.n_tensors):
+        if tensors[i] != 0 and is_kept[i] == 0:
+            n_bytes += _n_bytes(tensors[i])
+            _delete(tensors[i])
+            tensors[i] = 0
     return n_bytes
 
 
@@ -242,6 +256,8 @@ def _hand_over(kernel, context):  # type: ignore[no-untyped-def]
         tensors[i], pending[i] = pending[i], 0
         if tensors[i] != 0:
             n_held_bytes += _n_bytes(tensors[i])
+    if 0 < form.n_whole_steps <= step:
+        n_held_bytes -= _thin(form, step - form.n_whole_steps)
     now_ns = _now_ns()
     nb.carray(pointer(form.outcomes), (MOST_STEPS,), np.int64)[step] = outcome
     nb.carray(pointer(form.sizes), (MOST_STEPS,), np.int64)[step] = n_bytes

@@ -54,7 +54,7 @@ class StepQueue:
     def end_step(self, step: TracedStep) -> None:
         """End the step that is being traced with operations that put it into this queue."""
         form = WaitingForm(step, self._array, len(self._forms))
-        form.hold(self._session.keeps_tensors(form.least_bytes))
+        form.hold(self._session.n_steps_kept(form.least_bytes))
         form.end_step()
         self._forms.append(form)
 
@@ -87,7 +87,7 @@ class StepQueue:
             for values, age_s in form.steps(n, bool(queue["watches"])):
                 if self._session.step(form.plan, values, age_s):
                     self._session.nothing_more()
-                form.hold(self._session.keeps_tensors(values.n_bytes))
+                form.hold(self._session.n_steps_kept(values.n_bytes))
         queue["left_ns"] = self._left_ns()
         queue["watches"] = self._session.watches
         queue["is_open"] = is_open = self._session.takes_steps

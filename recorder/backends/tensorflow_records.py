@@ -44,7 +44,7 @@ FORM = np.dtype(
         ("n_numbers", np.int64),
         ("n_tensors", np.int64),
         ("n_rows", np.int64),
-        ("holds", np.int64),
+        ("n_whole_steps", np.int64),
         ("is_kept", np.int64),
         ("pending", np.int64),
         ("outcomes", np.int64),
@@ -55,9 +55,9 @@ FORM = np.dtype(
         ("ended_ns", np.int64),
     ]
 )
-"""One form of the step: the address of its queue, its place there, how much it hands over, whether
-all tensors are held, and the addresses of arrays: for each tensor whether it is held even if not
-all are, and its handle while the step runs; for `MOST_STEPS` steps what became of them, rows,
+"""One form of the step: the address of its queue, its place there, how much it hands over, how many
+of the latest steps hold all their tensors, and the addresses of arrays: for each tensor whether all
+steps hold it, and its handle while the step runs; for `MOST_STEPS` steps what became of them, rows,
 numbers (float64), handles of tensors (0: not held), their bytes, and when they ended."""
 
 GROUP = np.dtype(

@@ -1,7 +1,6 @@
 """Which tensors of the steps that wait within TensorFlow are held in memory, and for how long."""
 
 import itertools
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from deeplocalize.traces import Kind, open_trace
 from deeplocalize.traces.statistics import statistics_row
 
 from ..models import CASES, LABELS, VECTORS
-from .test_tensorflow_queue import HUGE, assert_equal, fitted, one_by_one
+from .queued import HUGE, Takes, assert_equal, fitted, one_by_one
 
 BACKENDS = "deeplocalize.recorder.backends"
 tensorflow_form = pytest.importorskip(f"{BACKENDS}.tensorflow_form")
@@ -26,12 +25,6 @@ tensorflow_held = pytest.importorskip(f"{BACKENDS}.tensorflow_held")
 CHECKSUM = COLUMNS.index("checksum")
 
 Held = list[bool]
-
-
-@pytest.fixture(autouse=True)
-def default_policy() -> Iterator[None]:
-    yield
-    keras.config.set_dtype_policy("float32")
 
 
 @pytest.fixture
@@ -90,7 +83,7 @@ def test_tensors_are_held_together_with_their_own_statistics(
     model = case.build()
     # Within one execution TensorFlow itself goes from step to step.
     model.compile("adam", case.loss(), jit_compile=False, steps_per_execution=8)
-    recorder = Recorder(tmp_path / "run.h5")
+    recorder = Recorder(tmp_path / "run.h5", ring_iterations=1000)
     model.fit(case.x, LABELS, 4, epochs=4, verbose=0, callbacks=[recorder])
     with open_trace(tmp_path / "run.h5") as trace:
         assert trace.ended == {"status": "completed"}
@@ -98,13 +91,44 @@ def test_tensors_are_held_together_with_their_own_statistics(
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"ring_bytes": 0, "tensors": every(10)}, {"ring_bytes": 0, "budget": 0.5}]
+    "options", [{"ring_iterations": 10}, {"ring_bytes": 0, "tensors": every(10)}]
 )
 def test_tensors_that_somebody_may_want_are_held(
     options: dict[str, Any], tmp_path: Path, held: Held
 ) -> None:
     fitted(tmp_path / "run.h5", **options)
     assert held == [True] * 30
+
+
+def test_all_tensors_are_held_of_the_first_epoch_that_is_to_be_trained_on_again(
+    tmp_path: Path, held: Held
+) -> None:
+    fitted(tmp_path / "run.h5", replayable=True, ring_bytes=0)
+    assert held[:10] == [True] * 10
+    assert not held[-1]
+
+
+@pytest.mark.parametrize(
+    ("options", "n_whole"),
+    [({"ring_iterations": 1}, 1), ({"ring_iterations": 3}, 3), ({"ring_bytes": 0, "budget": 1}, 1)],
+)
+def test_of_the_steps_that_wait_the_latest_hold_all_tensors(
+    options: dict[str, Any], n_whole: int, tmp_path: Path, held: Held, takes: Takes
+) -> None:
+    fitted(tmp_path / "run.h5", **options)
+    assert held == [k >= n - n_whole for n in takes for k in range(n)]
+    assert not all(held)
+
+
+def test_the_ring_is_that_of_steps_handed_over_one_by_one(tmp_path: Path, held: Held) -> None:
+    x = VECTORS.copy()
+    x[73, 2] = np.nan
+    fitted(tmp_path / "queued.h5", x, ring_iterations=3)
+    assert not all(held[:8])
+    one_by_one(lambda: fitted(tmp_path / "single.h5", x, ring_iterations=3))
+    assert_equal(tmp_path / "queued.h5", tmp_path / "single.h5")
+    with open_trace(tmp_path / "queued.h5") as trace:
+        assert {entry.iteration for entry in trace.reader.tensor_entries()} == {5, 6, 7}
 
 
 def test_nothing_is_held_for_the_ring_once_something_has_broken(tmp_path: Path, held: Held) -> None:
@@ -142,7 +166,7 @@ def test_a_constant_is_held_in_every_step(tmp_path: Path, held: Held) -> None:
     mean = keras.layers.Lambda(lambda two: two[0] * keras.ops.mean(two[1]), (1,))
     model = keras.Model(i, mean([keras.layers.Dense(1)(i), Table(name="table")(i)]))
     model.compile("sgd", "mse", jit_compile=False)
-    recorder = Recorder(tmp_path / "run.h5")
+    recorder = Recorder(tmp_path / "run.h5", ring_iterations=10)
     model.fit(VECTORS, LABELS, 10, verbose=0, callbacks=[recorder])
     assert held == [True] * 10
     with open_trace(tmp_path / "run.h5") as trace:
