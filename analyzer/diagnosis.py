@@ -150,8 +150,8 @@ def diagnosis_of(
     run = run_of(reader, source)
     is_going_on = is_followed and run.ending is Ending.NOT_RECORDED
     facts = _facts(replayed, reader, seen, is_whole=run.is_whole and not is_going_on)
-    if run.ending is Ending.EXCEPTION:
-        facts = replace(facts, ending=run.ending_message)
+    exception = run.ending_message if run.ending is Ending.EXCEPTION else ""
+    facts = replace(facts, ending=exception, is_cut_short=run.is_cut_short)
     seen = excused(seen, facts.outcome)
     findings = tuple(sorted((*seen, *look(facts)), key=order))
     coverage = coverage_of(replayed)

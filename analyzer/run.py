@@ -31,7 +31,8 @@ class Run:
 
     ``last`` is the last recorded moment (None: no iteration). An ending that is not recorded
     means that the process was killed, or that the run is still going on; a failed one that the
-    recording ended before the run. ``is_whole`` is False where the trace reached its size limit.
+    recording ended before the run. ``is_whole`` is False where the trace reached its size limit,
+    or has lost iterations that were recorded before the end was.
     """
 
     source: str
@@ -47,11 +48,18 @@ class Run:
     notes: tuple[str, ...]
     is_whole: bool = True
 
+    @property
+    def is_cut_short(self) -> bool:
+        """Whether the run ended before anybody meant it to."""
+        return self.ending in (Ending.EXCEPTION, Ending.INTERRUPTED, Ending.NOT_RECORDED)
+
 
 def run_of(reader: TraceReader, source: str) -> Run:
     """Describe the run behind a trace."""
     header, events = reader.header, tuple(reader.events())
-    end = end_of(events)
+    end, last = end_of(events), _last_moment(reader)
+    n_there = 0 if last is None else last.iteration + 1
+    has_lost = end is not None and end.iteration >= n_there
     return Run(
         source=source,
         framework=header.framework,
@@ -60,11 +68,11 @@ def run_of(reader: TraceReader, source: str) -> Run:
         model_class=header.model_class,
         n_layers=sum(layer.index >= 0 for layer in header.layers),
         n_iterations=reader.n_iterations,
-        last=_last_moment(reader),
+        last=last,
         ending=Ending.NOT_RECORDED if end is None else _ending(end.details),
         ending_message="" if end is None else end.message,
         notes=tuple(event.message for event in events if event.name in _NOTES),
-        is_whole=all(event.name != EventName.LIMIT for event in events),
+        is_whole=not has_lost and all(event.name != EventName.LIMIT for event in events),
     )
 
 

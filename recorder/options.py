@@ -25,19 +25,20 @@ class Options:
     histograms: Schedule | None = None
 
     def __post_init__(self) -> None:
-        schedules = self.schedule.values() if isinstance(self.schedule, Mapping) else ()
-        for name, given in (
-            *(("schedule", one) for one in schedules or (self.schedule,)),
-            ("tensors", self.tensors),
-            ("trigger", self.trigger),
-            ("exact", self.exact),
-            ("histograms", self.histograms),
-        ):
+        schedules: dict[str, Any] = {"schedule": self.schedule}
+        if isinstance(self.schedule, Mapping):
+            schedules = {f"schedule[{key!r}]": one for key, one in self.schedule.items()}
+        schedules |= {"tensors": self.tensors, "exact": self.exact, "histograms": self.histograms}
+        for name, given in schedules.items():
             if given is not None and not callable(given):
                 raise TypeError(
                     f"{name}={given!r}: wanted a function of the iteration, such as every(10) of "
                     "deeplocalize.recorder.schedule"
                 )
+        if self.trigger is not None and not callable(self.trigger):
+            raise TypeError(
+                f"trigger={self.trigger!r}: wanted a function of the iteration and its loss"
+            )
         check_whole_number("ring_iterations", self.ring_iterations, least=0)
         _check_number("ring_bytes", self.ring_bytes, least=0)
         if self.max_bytes is not None:

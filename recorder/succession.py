@@ -1,5 +1,6 @@
 """The traces that one recorder writes, fit after fit: their names, and which goes on from which."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ class Succession:
     ------
     TraceError
         Nothing can be written to ``path``, or ``continues`` cannot be read.
+    TypeError, ValueError
+        ``continues`` is no path, or that of the first trace itself.
     """
 
     def __init__(self, path: Path, overwrite: bool, continues: str | Path | None) -> None:
@@ -33,10 +36,14 @@ class Succession:
         self._first_path = path
         self._overwrite = overwrite
         self._n_traces = 0
+        if not isinstance(continues, str | os.PathLike | None):
+            raise TypeError(f"continues={continues!r}: wanted the path of an earlier trace")
         self._continues = None if continues is None else Path(continues)
         self._last_trained: tuple[Any, Path] | None = None
         if self._continues is not None:
             open_reader(self._continues).close()
+            if self._continues.resolve() == path.resolve():
+                raise ValueError(f"continues={str(continues)!r}: the trace would replace itself")
         create_writer(path, overwrite).close()
 
     def next_writer(self) -> TraceWriter:

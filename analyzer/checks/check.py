@@ -28,6 +28,8 @@ class Facts:
     rates: Rates = field(default_factory=Rates)
     ending: str = ""
     """The exception that the run stopped with, in its own words; else empty."""
+    is_cut_short: bool = False
+    """Whether the run ended before anybody meant it to."""
 
     def series(self, kind: Kind, layer: int | None = None) -> int:
         """The first series of a kind and a layer; -1 without one."""

@@ -128,7 +128,7 @@ def _few(facts: Facts, threshold: float) -> Iterator[Sighting]:
         way = max(outcome.best_skill or 0.0, 0.0)
         yield Sighting(
             Kind.LOSS, None,
-            Severity.NOTICE if is_trial else Severity.SEVERE,
+            Severity.NOTICE if is_trial or facts.is_cut_short else Severity.SEVERE,
             0.7, float(outcome.n_iterations),
             f"was still falling when the run ended after {outcome.n_iterations} steps, "
             f"{way:.0%} of the way from always answering the same to perfection: it was trained "
@@ -175,7 +175,8 @@ CHECKS = (
         reason="It might have gone on: nothing else needs to be wrong.",
         source=f"up to {SHORT} iterations where the loss still falls by a tenth of its whole fall "
         "in the last quarter; below three tenths of the way; a notice, and no verdict, in trials: "
-        f"less than {LONG_ENOUGH} iterations or {TRIAL_EPOCHS} epochs",
+        f"less than {LONG_ENOUGH} iterations or {TRIAL_EPOCHS} epochs; and in runs that were "
+        "interrupted or killed",
         false_alarms="hard problems in short runs",
     ),
 )  # fmt: skip

@@ -9,6 +9,7 @@ import pytest
 
 from deeplocalize.analyzer.causes import Cause, Target
 from deeplocalize.analyzer.causes.cause import fact_of
+from deeplocalize.analyzer.conclusion import ending
 from deeplocalize.analyzer.diagnosis import Verdict, diagnose
 from deeplocalize.analyzer.run import Ending
 from deeplocalize.traces.interface import Event
@@ -122,6 +123,17 @@ def test_a_run_that_stopped_with_an_exception_is_not_called_healthy() -> None:
     diagnosis = diagnose(run.reader())
     assert diagnosis.verdict is Verdict.UNKNOWN
     assert diagnosis.run.ending_message == "ValueError: shapes differ"
+
+
+def test_a_trace_that_has_lost_its_last_iterations_is_told_as_one() -> None:
+    run = FakeRun(100)
+    run.events = [Event("end", "", 99, details={"status": "completed"})]
+    assert diagnose(run.reader()).run.is_whole
+    run.events = [Event("end", "", 130, details={"status": "completed"})]
+    diagnosis = diagnose(run.reader())
+    assert diagnosis.verdict is Verdict.UNKNOWN
+    assert diagnosis.needs.startswith("a recording of the whole run")
+    assert "recorded are only its iterations to iteration 99" in ending(diagnosis.run)
 
 
 def test_coverage_says_which_rules_could_not_judge_and_what_they_need() -> None:

@@ -81,6 +81,17 @@ def test_a_trial_that_still_improved_gets_no_verdict_but_what_it_lacks(
     assert "a longer run" in conclude(diagnosis) and f"{n} steps" in conclude(diagnosis)
 
 
+@pytest.mark.parametrize("status", ["interrupted", "exception", None])
+def test_a_run_that_was_cut_short_is_not_blamed_for_being_short(status: str | None) -> None:
+    run = improving(200, n_epochs=10)
+    run.events = [event for event in run.events if event.name != "end"]
+    if status is not None:
+        run.events.append(Event("end", details={"status": status}))
+    diagnosis = diagnose(run.reader())
+    assert diagnosis.verdict is Verdict.UNKNOWN
+    assert seen(diagnosis, Symptom.FEW_STEPS) is Severity.NOTICE
+
+
 def test_more_steps_are_not_what_a_layer_needs_that_is_cut_off() -> None:
     run = improving(200, n_epochs=10)
     run.zero(slice(None), Kind.WEIGHT_UPDATE, "fc1", "kernel")

@@ -16,7 +16,6 @@ from deeplocalize.recorder.schedule import every
     ("option", "value"),
     [
         ("schedule", 10),
-        ("schedule", {"Dense": 3}),
         ("tensors", 5),
         ("trigger", 3),
         ("exact", "yes"),
@@ -25,11 +24,17 @@ from deeplocalize.recorder.schedule import every
         ("ring_iterations", 2.5),
         ("replayable", "x"),
         ("path", 5),
+        ("continues", 5),
     ],
 )
 def test_an_option_of_the_wrong_type_is_named(tmp_path: Path, option: str, value: Any) -> None:
     with pytest.raises(TypeError, match=f"^{option}="):
         Recorder(**{"path": tmp_path / "run.h5", option: value})
+
+
+def test_a_pattern_without_a_schedule_is_named(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match=r"^schedule\['Dense'\]=3"):
+        Recorder(tmp_path / "run.h5", schedule={"bias": every(2), "Dense": 3})  # type: ignore[dict-item]
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,15 @@ def test_a_trace_to_go_on_from_must_exist(tmp_path: Path) -> None:
         Recorder(tmp_path / "run.h5", continues=tmp_path / "missing.h5")
 
 
+def test_a_trace_does_not_go_on_from_itself(tmp_path: Path) -> None:
+    path = tmp_path / "run.h5"
+    fit(build(), Recorder(path))
+    with pytest.raises(ValueError, match="would replace itself"):
+        Recorder(path, overwrite=True, continues=path)
+    with open_trace(path) as trace:
+        assert trace.n_iterations == 10
+
+
 def test_another_model_or_a_second_fit_from_its_first_epoch_is_a_training_of_its_own(
     tmp_path: Path,
 ) -> None:
