@@ -84,7 +84,8 @@ class OptimizerFacts:
 def optimizer_facts(header: Header) -> OptimizerFacts:
     """The optimizer of a header, whether it holds a serialised object or a bare config."""
     optimizer = header.optimizer or {}
-    config = optimizer.get("config", optimizer)
+    given = optimizer.get("config", optimizer)
+    config: Mapping[str, Any] = given if isinstance(given, Mapping) else {}
     rate = config.get("learning_rate")
     name = optimizer.get("class_name") or config.get("name") or "SGD"
     named = {"sgd": "SGD", "adam": "Adam", "rmsprop": "RMSprop"}.get(str(name), str(name))

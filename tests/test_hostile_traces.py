@@ -158,6 +158,14 @@ def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return tmp_path / f"run{request.param}"
 
 
+@pytest.mark.parametrize("optimizer", [{"config": None}, {"config": 3}, {"class_name": []}])
+def test_an_optimizer_without_a_configuration_is_used(path: Path, optimizer: Any) -> None:
+    run = FakeRun(60)
+    run.iterations["loss"] = np.linspace(1, 2, 60)  # a failed run, in which all is looked at
+    write(path, json.loads(run.header.to_json()) | {"optimizer": optimizer}, run.block())
+    use(path)
+
+
 @FUZZ
 @given(document=damaged_documents())
 def test_any_header_is_refused_by_name_or_used(path: Path, document: Any) -> None:
