@@ -86,7 +86,7 @@ def optimizer_facts(header: Header) -> OptimizerFacts:
     optimizer = header.optimizer or {}
     given = optimizer.get("config", optimizer)
     config: Mapping[str, Any] = given if isinstance(given, Mapping) else {}
-    rate = config.get("learning_rate")
+    rate: Any = config.get("learning_rate")
     name = optimizer.get("class_name") or config.get("name") or "SGD"
     named = {"sgd": "SGD", "adam": "Adam", "rmsprop": "RMSprop"}.get(str(name), str(name))
     is_number = isinstance(rate, int | float) and not isinstance(rate, bool)
