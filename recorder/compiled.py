@@ -41,8 +41,7 @@ def without_collections() -> Iterator[None]:
     """Have no garbage collected meanwhile.
 
     Numba makes many objects that stay when it loads or compiles its first function, so that the
-    collector looks through those of the whole program, TensorFlow's among them, again and again:
-    a third of the time until then.
+    collector looks through those of the whole program, TensorFlow's among them, again and again.
     """
     was_enabled = gc.isenabled()
     gc.disable()
