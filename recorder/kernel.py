@@ -22,9 +22,11 @@ from .row_kernels import FLOAT32, FLOAT64, INT64, fill_rows
 
 COLUMNS = tuple(column.name for column in STATISTICS)
 
-_ELEMENTS_WORTH_A_THREAD = 1 << 18
-# The step's own threads idle while its statistics are taken; beyond four, memory is the limit.
-_N_THREADS = max(2, min(4, os.cpu_count() or 1))
+ELEMENTS_WORTH_A_THREAD = 1 << 18
+N_THREADS = max(2, min(4, os.cpu_count() or 1))
+"""How many take statistics at the same time, while a step's own threads idle; beyond four, memory
+is the limit."""
+
 # What has to be the same for the next step to be read as the one before was.
 _FORM = operator.attrgetter("__class__", "dtype", "shape", "strides")
 # Squares below it lose digits.
@@ -141,7 +143,7 @@ def _fill(parts: Sequence[tuple[int, int]], inputs: tuple[Any, ...]) -> None:
 def _threads() -> ThreadPoolExecutor:
     # A forked process has none of the threads, and waits for them without end.
     os.register_at_fork(after_in_child=_threads.cache_clear)
-    return ThreadPoolExecutor(max_workers=_N_THREADS - 1, thread_name_prefix="deeplocalize")
+    return ThreadPoolExecutor(max_workers=N_THREADS - 1, thread_name_prefix="deeplocalize")
 
 
 def _is_plain(x: NDArray[Any]) -> bool:
@@ -152,7 +154,7 @@ def _is_plain(x: NDArray[Any]) -> bool:
 def _parts(sizes: NDArray[np.int64]) -> list[tuple[int, int]]:
     """Ranges of tensors for one thread each, of about the same number of elements."""
     n_elements = int(sizes.sum())
-    n_parts = min(_N_THREADS, 1 + n_elements // _ELEMENTS_WORTH_A_THREAD)
+    n_parts = min(N_THREADS, 1 + n_elements // ELEMENTS_WORTH_A_THREAD)
     shares = np.arange(1, n_parts) * n_elements / n_parts
     ends = np.searchsorted(np.cumsum(sizes), shares, side="right")
     return list(itertools.pairwise([0, *(int(end) for end in ends), len(sizes)]))

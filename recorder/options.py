@@ -6,7 +6,7 @@ from numbers import Integral, Real
 from typing import Any
 
 from .budget import Budget
-from .ring import DEFAULT_BYTES, DEFAULT_ITERATIONS
+from .ring import DEFAULT_BYTES
 from .schedule import Schedule, always, in_words, name_of
 
 
@@ -16,7 +16,7 @@ class Options:
 
     schedule: Schedule | Mapping[str, Schedule] | None = None
     tensors: Schedule | None = None
-    ring_iterations: int = DEFAULT_ITERATIONS
+    ring_iterations: int | None = None
     ring_bytes: int = DEFAULT_BYTES
     trigger: Callable[[int, float], bool] | None = None
     budget: float | None = None
@@ -39,7 +39,8 @@ class Options:
             raise TypeError(
                 f"trigger={self.trigger!r}: wanted a function of the iteration and its loss"
             )
-        check_whole_number("ring_iterations", self.ring_iterations, least=0)
+        if self.ring_iterations is not None:
+            check_whole_number("ring_iterations", self.ring_iterations, least=0)
         _check_number("ring_bytes", self.ring_bytes, least=0)
         if self.max_bytes is not None:
             _check_number("max_bytes", self.max_bytes, least=1)
@@ -58,7 +59,7 @@ class Options:
             "statistics": name_of(self.schedule or always),
             "tensors": name_of(self.tensors),
             "histograms": name_of(self.histograms),
-            "ring_iterations": int(self.ring_iterations),
+            "ring_iterations": None if self.ring_iterations is None else int(self.ring_iterations),
             "ring_bytes": int(self.ring_bytes),
             "budget": None if self.budget is None else float(self.budget),
             "max_bytes": None if self.max_bytes is None else int(self.max_bytes),

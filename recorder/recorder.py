@@ -26,7 +26,7 @@ from .ending import ending_of
 from .opening import DEFAULT_BATCHES, MAX_BYTES
 from .options import Options, check_whole_number
 from .origin import with_origin
-from .ring import DEFAULT_BYTES, DEFAULT_ITERATIONS
+from .ring import DEFAULT_BYTES
 from .schedule import Schedule, due_of, sparse
 from .session import Session
 from .step_recording import Observer
@@ -112,7 +112,7 @@ class TrainingRecorder:
         overwrite: bool = False,
         schedule: Schedule | Mapping[str, Schedule] | None = None,
         tensors: Schedule | None = None,
-        ring_iterations: int = DEFAULT_ITERATIONS,
+        ring_iterations: int | None = None,
         ring_bytes: int = DEFAULT_BYTES,
         trigger: Callable[[int, float], bool] | None = None,
         budget: float | None = None,

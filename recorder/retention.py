@@ -32,7 +32,7 @@ class Retention:
         self._recording = recording
         self._schedule = options.tensors
         self._trigger = options.trigger
-        has_ring = min(options.ring_bytes, options.ring_iterations) > 0
+        has_ring = options.ring_bytes > 0 and options.ring_iterations != 0
         self._ring = Ring(options.ring_bytes, options.ring_iterations) if has_ring else None
         opening = recording.header.opening
         self._opening = None if opening is None else OpeningBatches(opening)
@@ -45,9 +45,7 @@ class Retention:
         """How many of the latest steps are to be had in full, if each takes so many bytes."""
         if self._opening is not None:
             return sys.maxsize
-        if self._ring is None or n_bytes > self._ring.max_bytes:
-            return 0
-        return self._ring.max_iterations
+        return 0 if self._ring is None else self._ring.n_held(n_bytes)
 
     def wants(self, iteration: int, breaks: bool) -> bool:
         """Whether `keep` or `respond` may write tensors of an iteration, which costs to get them.

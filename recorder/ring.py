@@ -13,6 +13,9 @@ from .step_values import StepValues
 DEFAULT_BYTES = 256 << 20
 DEFAULT_ITERATIONS = 8
 """Chosen: some steps before the one that breaks, in a trace that stays small."""
+_CACHED_BYTES = 16 << 20
+# What caches hold, roughly. Beyond that each step writes to memory that is cold, which takes a
+# small convolutional network a tenth more time.
 
 
 @dataclass(frozen=True)
@@ -30,25 +33,32 @@ class Ring:
     max_bytes
         Fewer iterations are held where they are larger, and none where a single one is.
     max_iterations
-        How many are held at the most.
+        How many are held at the most; None for eight, or as many as take 16 MiB, and one at least.
     """
 
-    def __init__(self, max_bytes: int, max_iterations: int = DEFAULT_ITERATIONS) -> None:
-        self.max_bytes = max_bytes
-        """An iteration that takes more is not held."""
-        self.max_iterations = max_iterations
-        """Those before the last so many are not held any more."""
+    def __init__(self, max_bytes: int, max_iterations: int | None = None) -> None:
+        self._max_bytes = max_bytes
+        self._max_iterations = max_iterations
         self._iterations: deque[_Iteration] = deque()
         self._n_bytes = 0
 
+    def n_held(self, n_bytes: int) -> int:
+        """How many iterations are held that take so many bytes each."""
+        if n_bytes > self._max_bytes:
+            return 0
+        if self._max_iterations is not None:
+            return self._max_iterations
+        return max(1, min(DEFAULT_ITERATIONS, _CACHED_BYTES // max(1, n_bytes)))
+
     def push(self, number: int, series: Sequence[int], values: StepValues) -> None:
         """Hold an iteration's tensors, which must not change any more."""
-        if values.n_bytes > self.max_bytes:
+        n_held = self.n_held(values.n_bytes)
+        if n_held == 0:
             self.clear()
             return
         self._iterations.append(_Iteration(number, series, values))
         self._n_bytes += values.n_bytes
-        while self._n_bytes > self.max_bytes or len(self._iterations) > self.max_iterations:
+        while self._n_bytes > self._max_bytes or len(self._iterations) > n_held:
             self._n_bytes -= self._iterations.popleft().values.n_bytes
 
     def drain(self) -> list[Tensor]:

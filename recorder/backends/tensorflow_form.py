@@ -11,22 +11,33 @@ from numpy.typing import NDArray
 
 from deeplocalize.traces.schema import Kind
 
-from ..kernel import mend_overflow
+from ..kernel import ELEMENTS_WORTH_A_THREAD, N_THREADS, mend_overflow
 from ..measurement import UNIT_KINDS
 from ..row import N_COLUMNS
 from ..row_kernels import FLOAT32, FLOAT64, INT64
 from ..step_values import StepValues
 from .step_tensors import Tapped
 from .tensorflow_c_api import add_operation, library, new_status
+from .tensorflow_calls import release
 from .tensorflow_held import Chosen, HeldTensors
-from .tensorflow_operations import HAND_OVER, STATISTICS, release
-from .tensorflow_records import FORM, GROUP, LAYOUT, LEFT_OUT, MEASURED, MOST_STEPS, lasting, record
+from .tensorflow_operations import COLLECT, HAND_OVER, MEASURE
+from .tensorflow_records import (
+    FORM,
+    GROUP,
+    LAYOUT,
+    LEFT_OUT,
+    MEASURED,
+    MOST_STEPS,
+    PART,
+    lasting,
+    record,
+)
 from .tensorflow_step import Distinct, TracedStep, numbers_of
 
-# What a batch counts for whose size TensorFlow leaves open, and how many elements are read by one
-# operation: enough to be worth one, few enough for several to run beside each other.
+# What a batch counts for whose size TensorFlow leaves open, and how many elements are collected by
+# one operation: few enough for a large step's to be let go of long before its end.
 _BATCH_SIZE = 32
-_GROUP_ELEMENTS = 1 << 18
+_GROUP_ELEMENTS = 1 << 22
 
 # What is not finite in them is so in the weights after the step, unless those do not receive it;
 # and the weights before a step are those after the one before.
@@ -52,16 +63,21 @@ class WaitingForm:
     def __init__(self, step: TracedStep, queue: NDArray[Any], number: int) -> None:
         self.plan = step.plan
         self._step = step
-        self._queue = queue
-        self._groups = list(_groups(step.tapped))
         self._distinct = distinct = Distinct(step.tapped)
+        # Each tensor has a place: those that are held, then those that are only read.
+        self._readable = [_readable(one) for one in step.tapped]
+        read = Distinct([one for one, _ in self._readable]).tensors
+        tensors = {id(tensor): tensor for tensor in (*distinct.tensors, *read)}
+        self._collected: set[int] = set()
+        self._places = {key: place for place, key in enumerate(tensors)}
         n_rows, n_tensors = len(step.tapped), len(distinct.tensors)
-        n_numbers = len(step.numbers)
+        n_numbers, n_places = len(step.numbers), len(tensors)
         self._is_kept = np.zeros(n_tensors, np.int64)
         self._is_kept[list(self._kept_places())] = 1
-        self._pending = np.zeros(n_tensors, np.int64)
+        self._pending = np.zeros(n_places, np.int64)
         self._float64 = [k for k, one in enumerate(step.tapped) if one.value.dtype == tf.float64]
         self._outcomes = np.zeros(MOST_STEPS, np.int64)
+        self._row = np.zeros((n_rows, N_COLUMNS), np.int64)
         self._rows = np.zeros((MOST_STEPS, n_rows, N_COLUMNS), np.int64)
         self._numbers = np.zeros((MOST_STEPS, n_numbers))
         self._tensors = np.zeros((MOST_STEPS, n_tensors), np.int64)
@@ -72,12 +88,14 @@ class WaitingForm:
             queue=queue.ctypes.data,
             id=number,
             status=new_status(),
-            n_groups=len(self._groups),
             n_numbers=n_numbers,
             n_tensors=n_tensors,
+            n_places=n_places,
             n_rows=n_rows,
+            layout=lasting(self._layout()).ctypes.data,
             is_kept=self._is_kept.ctypes.data,
             pending=self._pending.ctypes.data,
+            row=self._row.ctypes.data,
             outcomes=self._outcomes.ctypes.data,
             rows=self._rows.ctypes.data,
             numbers=self._numbers.ctypes.data,
@@ -97,10 +115,14 @@ class WaitingForm:
 
     def end_step(self) -> None:
         """End the step that is being traced with operations that make it wait."""
-        unplaced = {id(tensor): place for place, tensor in enumerate(self._distinct.tensors)}
-        rows = [self._rows_of(group, unplaced) for group in self._groups]
+        collected = [self._collect(*group) for group in self._groups()]
+        n_elements = sum(_n_elements(one.value, _BATCH_SIZE) for one in self._step.tapped)
+        n_parts = min(N_THREADS, 1 + n_elements // ELEMENTS_WORTH_A_THREAD)
+        measured = [self._measure(part, n_parts, collected) for part in range(n_parts)]
+        self._record["n_reports"] = len(collected) + n_parts
         numbers = [_readable_number(number) for number in self._step.numbers]
-        add_operation(HAND_OVER, [*rows, *numbers], [], self._record.ctypes.data)
+        handed = [*collected, *measured, *numbers]
+        add_operation(HAND_OVER, handed, [], self._record.ctypes.data)
 
     def let_go(self) -> None:
         """Hold nothing of a step that has begun."""
@@ -140,48 +162,63 @@ class WaitingForm:
                 if place_of_minus is not None:
                     yield place_of_minus
 
-    def _rows_of(self, group: Sequence[Tapped], unplaced: dict[int, int]) -> tf.Tensor:
-        """Statistics of some tensors, in their order; those without a place are held there."""
-        readable, codes = zip(*(_readable(one) for one in group), strict=True)
-        read = Distinct(readable)
-        layout = np.zeros(len(group), LAYOUT)
-        layout["tensor"] = read.places
-        layout["minus"] = [-1 if place is None else place for place in read.places_of_minus]
-        layout["is_watched"] = [one.kind not in _SEEN_LATER for one in group]
-        layout["has_units"] = [one.kind in UNIT_KINDS and one.minus is None for one in group]
-        layout["code"] = codes
+    def _layout(self) -> NDArray[Any]:
+        layout = np.zeros(len(self._readable), LAYOUT)
+        sources: dict[Any, int] = {}
+        pairs = zip(self._step.tapped, self._readable, strict=True)
+        for k, (one, (read, code)) in enumerate(pairs):
+            place = self._places[id(read.value)]
+            minus = -1 if read.minus is None else self._places[id(read.minus)]
+            has_units = one.kind in UNIT_KINDS and one.minus is None
+            source = sources.setdefault((place, minus, has_units), k)
+            layout[k] = (source, place, minus, has_units, 0, code)
+            layout["is_watched"][source] |= one.kind not in _SEEN_LATER
+        return layout
+
+    def _groups(self) -> Iterator[tuple[int, int]]:
+        """Rows in their order, some at a time: the first, and the first of the next."""
+        first, n_elements = 0, 0
+        for k, one in enumerate(self._step.tapped):
+            size = _n_elements(one.value, _BATCH_SIZE)
+            if k > first and n_elements + size > _GROUP_ELEMENTS:
+                yield first, k
+                first, n_elements = k, 0
+            n_elements += size
+        if self._step.tapped:
+            yield first, len(self._step.tapped)
+
+    def _collect(self, first: int, last: int) -> tf.Tensor:
+        """Collect the tensors of some rows; what no group before has is held for all."""
+        tapped = self._step.tapped
+        read = Distinct([one for one, _ in self._readable[first:last]]).tensors
         # An operation whose inputs are all constant would run once and for all; the batch is not.
-        batch = self._step.tapped[0].value
-        handed = (*read.tensors, *Distinct(group).tensors, batch)
+        handed = (*read, *Distinct(tapped[first:last]).tensors, tapped[0].value)
         tensors = {id(tensor): tensor for tensor in handed}
-        places = np.array([unplaced.pop(key, -1) for key in tensors], np.int64)
-        group_record = record(
+        is_first = np.array([key not in self._collected for key in tensors], np.int64)
+        self._collected.update(tensors)
+        places = np.array([self._places[key] for key in tensors], np.int64)
+        group = record(
             GROUP,
-            queue=self._queue.ctypes.data,
             form=self._record.ctypes.data,
             status=new_status(),
             n_tensors=len(tensors),
-            n_rows=len(group),
-            layout=lasting(layout).ctypes.data,
+            first_row=first,
+            last_row=last,
             places=lasting(places).ctypes.data,
+            is_first=lasting(is_first).ctypes.data,
         )
-        inputs = list(tensors.values())
-        return add_operation(STATISTICS, inputs, [tf.int64], group_record.ctypes.data)[0]
+        return add_operation(COLLECT, list(tensors.values()), [tf.int64], group.ctypes.data)[0]
 
-
-def _groups(tapped: Sequence[Tapped]) -> Iterator[list[Tapped]]:
-    """Tensors in their order, some at a time: TensorFlow runs operations beside each other."""
-    group: list[Tapped] = []
-    n_elements = 0
-    for one in tapped:
-        size = _n_elements(one.value, _BATCH_SIZE)
-        if group and n_elements + size > _GROUP_ELEMENTS:
-            yield group
-            group, n_elements = [], 0
-        group.append(one)
-        n_elements += size
-    if group:
-        yield group
+    def _measure(self, number: int, n_parts: int, collected: Sequence[tf.Tensor]) -> tf.Tensor:
+        """Measure a part of the rows once all tensors are collected."""
+        part = record(
+            PART,
+            form=self._record.ctypes.data,
+            status=new_status(),
+            number=number,
+            n_parts=n_parts,
+        )
+        return add_operation(MEASURE, collected, [tf.int64], part.ctypes.data)[0]
 
 
 def _readable(one: Tapped) -> tuple[Tapped, int]:

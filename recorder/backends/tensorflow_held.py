@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..step_values import ABSENT
 from .tensorflow_c_api import library
-from .tensorflow_operations import release
+from .tensorflow_calls import release
 
 
 class HeldTensors(Sequence[NDArray[Any]]):

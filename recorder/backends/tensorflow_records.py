@@ -40,13 +40,16 @@ FORM = np.dtype(
         ("queue", np.int64),
         ("id", np.int64),
         ("status", np.int64),
-        ("n_groups", np.int64),
+        ("n_reports", np.int64),
         ("n_numbers", np.int64),
         ("n_tensors", np.int64),
+        ("n_places", np.int64),
         ("n_rows", np.int64),
         ("n_whole_steps", np.int64),
+        ("layout", np.int64),
         ("is_kept", np.int64),
         ("pending", np.int64),
+        ("row", np.int64),
         ("outcomes", np.int64),
         ("rows", np.int64),
         ("numbers", np.int64),
@@ -55,28 +58,16 @@ FORM = np.dtype(
         ("ended_ns", np.int64),
     ]
 )
-"""One form of the step: the address of its queue, its place there, how much it hands over, how many
-of the latest steps hold all their tensors, and the addresses of arrays: for each tensor whether all
-steps hold it, and its handle while the step runs; for `MOST_STEPS` steps what became of them, rows,
-numbers (float64), handles of tensors (0: not held), their bytes, and when they ended."""
-
-GROUP = np.dtype(
-    [
-        ("queue", np.int64),
-        ("form", np.int64),
-        ("status", np.int64),
-        ("n_tensors", np.int64),
-        ("n_rows", np.int64),
-        ("layout", np.int64),
-        ("places", np.int64),
-    ]
-)
-"""Tensors whose rows are taken together, and the addresses of their layout and of their places in
-the form (-1: another group holds it, or it is only read). Their operation gives these rows and one
-more: what became of them, how many nanoseconds that took, and how many bytes have a place."""
+"""One form of the step: the address of its queue, its place there, how much it hands over (places
+are those of its tensors, and behind them those of tensors that are only read), how many of the
+latest steps hold all their tensors, and the addresses of arrays: the layout of its rows; for each
+tensor whether all steps hold it; for each place what is there while the step runs; the rows of the
+step that runs; for `MOST_STEPS` steps what became of them, rows, numbers (float64), handles of
+tensors (0: not held), their bytes, and when they ended."""
 
 LAYOUT = np.dtype(
     [
+        ("source", np.int64),
         ("tensor", np.int64),
         ("minus", np.int64),
         ("has_units", np.int64),
@@ -84,9 +75,33 @@ LAYOUT = np.dtype(
         ("code", np.int64),
     ]
 )
-"""For each row: which tensor it is of, which is subtracted from it (-1: none), whether its units
-are counted, whether it is looked at where the budget leaves it out, and the type of its elements
+"""For each row: which row has the same numbers (itself, unless one before it does), the place of
+the tensor that it is of and of what is subtracted from it (-1: nothing), whether its units are
+counted, whether it is looked at where the budget leaves it out, and the type of its elements
 (`row_kernels.py`)."""
+
+GROUP = np.dtype(
+    [
+        ("form", np.int64),
+        ("status", np.int64),
+        ("n_tensors", np.int64),
+        ("first_row", np.int64),
+        ("last_row", np.int64),
+        ("places", np.int64),
+        ("is_first", np.int64),
+    ]
+)
+"""Tensors that are collected by one operation, and the rows of them, the last excluded. Addresses
+are those of each tensor's place, and of whether no other group has it before this one does."""
+
+PART = np.dtype(
+    [("form", np.int64), ("status", np.int64), ("number", np.int64), ("n_parts", np.int64)]
+)
+"""A part of the rows that are taken at the end of the step, by one operation of several."""
+
+REPORT_SIZE = 3
+"""What an operation tells the last one: what became of its rows, how many nanoseconds that took,
+and how many bytes it collected."""
 
 _records: list[NDArray[Any]] = []
 

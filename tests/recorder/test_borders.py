@@ -24,6 +24,8 @@ COMPILED = (
     "compiled.py",
     "row_kernels.py",
     "tensorflow_c_api.py",
+    "tensorflow_calls.py",
+    "tensorflow_measure.py",
     "tensorflow_operations.py",
 )
 
