@@ -153,6 +153,17 @@ def test_the_ring_holds_no_more_iterations_than_asked_for() -> None:
     assert [tensor.iteration for tensor in ring.drain()] == [7, 8, 9]
 
 
+@pytest.mark.parametrize(("mib", "n_held"), [(0.01, 8), (5, 3), (20, 1), (40, 0)])
+def test_the_ring_holds_what_fits_into_caches_and_one_iteration_at_least(
+    mib: float, n_held: int
+) -> None:
+    ring = Ring(max_bytes=32 << 20)
+    for i in range(10):
+        ring.push(i, [0], StepValues([np.zeros(int(mib * (1 << 17)), np.float64)], [None]))
+    assert ring.n_held(int(mib * (1 << 20))) == n_held
+    assert [tensor.iteration for tensor in ring.drain()] == [*range(10)][10 - n_held :]
+
+
 def test_recording_stops_with_a_note_when_the_trace_is_large_enough(tmp_path: Path) -> None:
     with pytest.warns(RuntimeWarning, match="reached 1000000 bytes") as caught:
         train(tmp_path / "run.h5", epochs=300, max_bytes=1_000_000)

@@ -15,7 +15,7 @@ from deeplocalize.traces import Kind, open_trace
 from deeplocalize.traces.statistics import statistics_row
 
 from ..models import CASES, LABELS, VECTORS
-from .queued import HUGE, Takes, assert_equal, fitted, one_by_one
+from .queued import HUGE, Takes, assert_equal, fitted, one_by_one, trained
 
 BACKENDS = "deeplocalize.recorder.backends"
 tensorflow_form = pytest.importorskip(f"{BACKENDS}.tensorflow_form")
@@ -110,7 +110,7 @@ def test_all_tensors_are_held_of_the_first_epoch_that_is_to_be_trained_on_again(
 
 @pytest.mark.parametrize(
     ("options", "n_whole"),
-    [({"ring_iterations": 1}, 1), ({"ring_iterations": 3}, 3), ({"ring_bytes": 0, "budget": 1}, 1)],
+    [({"ring_iterations": 1}, 0), ({"ring_iterations": 3}, 3), ({"ring_bytes": 0, "budget": 1}, 0)],
 )
 def test_of_the_steps_that_wait_the_latest_hold_all_tensors(
     options: dict[str, Any], n_whole: int, tmp_path: Path, held: Held, takes: Takes
@@ -129,6 +129,61 @@ def test_the_ring_is_that_of_steps_handed_over_one_by_one(tmp_path: Path, held: 
     assert_equal(tmp_path / "queued.h5", tmp_path / "single.h5")
     with open_trace(tmp_path / "queued.h5") as trace:
         assert {entry.iteration for entry in trace.reader.tensor_entries()} == {5, 6, 7}
+
+
+@pytest.mark.parametrize("options", [{"ring_iterations": 1}, {"ring_bytes": 0, "budget": 1}])
+def test_of_the_latest_step_alone_the_tensors_are_held_once_it_breaks(
+    options: dict[str, Any], tmp_path: Path, held: Held
+) -> None:
+    x = VECTORS.copy()
+    x[73, 2] = np.nan
+    fitted(tmp_path / "run.h5", x, **options)
+    assert held == [False] * 7 + [True] + [False] * 22
+
+
+@pytest.mark.parametrize("n_iterations", [None, 0])
+@pytest.mark.parametrize("name", ["mlp", "residual", "custom_step", "float16"])
+def test_many_groups_and_parts_give_the_trace_of_steps_handed_over_one_by_one(
+    name: str, n_iterations: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tensorflow_form, "_GROUP_ELEMENTS", 100)
+    monkeypatch.setattr(tensorflow_form, "ELEMENTS_WORTH_A_THREAD", 1)
+    monkeypatch.setattr(tensorflow_form, "N_THREADS", 3)
+
+    def train(path: Path) -> Any:
+        return trained(CASES[name], "graph", path, ring_iterations=n_iterations)
+
+    train(tmp_path / "queued.h5")
+    one_by_one(lambda: train(tmp_path / "single.h5"))
+    assert_equal(tmp_path / "queued.h5", tmp_path / "single.h5")
+
+
+def test_a_tensor_that_is_two_series_is_measured_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layouts: list[Any] = []
+    create = tensorflow_form.WaitingForm._layout
+
+    def noted(self: Any) -> Any:
+        layouts.append(create(self))
+        return layouts[-1]
+
+    monkeypatch.setattr(tensorflow_form.WaitingForm, "_layout", noted)
+    inputs = keras.Input((VECTORS.shape[1],))
+    branches = [keras.layers.Dense(3, name=name)(inputs) for name in ("one", "other")]
+    model = keras.Model(inputs, keras.layers.Dense(1)(keras.layers.Add(name="add")(branches)))
+    model.compile("sgd", "mse", jit_compile=False)
+    model.fit(VECTORS, LABELS, 10, verbose=0, callbacks=[Recorder(tmp_path / "run.h5")])
+    # The gradient by an Add's output is the one by each of its inputs.
+    n_repeated = [(layout["source"] != np.arange(len(layout))).sum() for layout in layouts]
+    assert n_repeated == [2]
+    with open_trace(tmp_path / "run.h5") as trace:
+        one, other, both = (
+            trace.statistics(kind="output_gradient", layer=layer)["checksum"].tolist()
+            for layer in ("one", "other", "add")
+        )
+        assert one == other == both
+        assert len(one) == trace.n_iterations
 
 
 def test_nothing_is_held_for_the_ring_once_something_has_broken(tmp_path: Path, held: Held) -> None:
@@ -155,8 +210,11 @@ def test_a_step_that_was_larger_than_expected_is_not_held_again(tmp_path: Path, 
         assert trace.n_iterations == len(held)
 
 
-def test_a_constant_is_held_in_every_step(tmp_path: Path, held: Held) -> None:
-    table = np.ones((1 << 18, 1), np.float32)  # enough for an operation of its own
+def test_a_constant_is_held_in_every_step(
+    tmp_path: Path, held: Held, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = np.ones((100, 1), np.float32)
+    monkeypatch.setattr(tensorflow_form, "_GROUP_ELEMENTS", 100)  # an operation of its own
 
     class Table(keras.layers.Layer):
         def call(self, x: Any) -> Any:
@@ -197,7 +255,8 @@ def test_nothing_is_held_of_a_step_that_failed_within(
         given = tf.numpy_function(failing, [weight], tf.float32)
         return tf.ensure_shape(given, weight.shape)
 
-    wide = keras.layers.Dense(50_000)  # enough for several operations, one of which runs early
+    monkeypatch.setattr(tensorflow_form, "_GROUP_ELEMENTS", 100)  # several operations, some early
+    wide = keras.layers.Dense(500)
     head = keras.layers.Dense(1, kernel_constraint=constraint)
     model = keras.Sequential([keras.Input((VECTORS.shape[1],)), wide, head])
     model.compile("sgd", "mse", jit_compile=False)
