@@ -31,9 +31,10 @@ class Options:
         schedules |= {"tensors": self.tensors, "exact": self.exact, "histograms": self.histograms}
         for name, given in schedules.items():
             if given is not None and not callable(given):
+                or_a_truth_value = "True, False or " if name in ("exact", "histograms") else ""
                 raise TypeError(
-                    f"{name}={given!r}: wanted a function of the iteration, such as every(10) of "
-                    "deeplocalize.recorder.schedule"
+                    f"{name}={given!r}: wanted {or_a_truth_value}a function of the iteration, such "
+                    "as every(10) of deeplocalize.recorder.schedule"
                 )
         if self.trigger is not None and not callable(self.trigger):
             raise TypeError(
@@ -45,7 +46,7 @@ class Options:
         if self.max_bytes is not None:
             _check_number("max_bytes", self.max_bytes, least=1)
         if self.budget is not None:
-            _check_number("budget", self.budget, least=0)
+            _check_is_number("budget", self.budget)
             Budget(self.budget)
 
     @property
@@ -69,13 +70,18 @@ class Options:
 
 def check_whole_number(name: str, given: object, least: int) -> None:
     """Raise TypeError or ValueError, with the option's name, where it is none of that size."""
-    if not isinstance(given, Integral):
+    if not isinstance(given, Integral) or isinstance(given, bool):
         raise TypeError(f"{name}={given!r}: wanted a whole number")
     _check_number(name, given, least)
 
 
 def _check_number(name: str, given: object, least: int) -> None:
-    if not isinstance(given, Real):
-        raise TypeError(f"{name}={given!r}: wanted a number")
+    _check_is_number(name, given)
+    assert isinstance(given, Real)
     if not float(given) >= least:
         raise ValueError(f"{name}={given}: wanted {least} or more")
+
+
+def _check_is_number(name: str, given: object) -> None:
+    if not isinstance(given, Real) or isinstance(given, bool):
+        raise TypeError(f"{name}={given!r}: wanted a number")

@@ -139,7 +139,8 @@ class TrainingRecorder:
             exact=replays,
             histograms=due_of(histograms),
         )
-        check_whole_number("replayable", replayable, least=0)
+        if not isinstance(replayable, bool):
+            check_whole_number("replayable", replayable, least=0)
         self._n_replayable = DEFAULT_BATCHES if replayable is True else int(replayable)
         self._traces = Succession(Path(path), overwrite, continues)
         self._epoch = 0

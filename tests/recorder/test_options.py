@@ -21,7 +21,9 @@ from deeplocalize.recorder.schedule import every
         ("exact", "yes"),
         ("ring_bytes", "much"),
         ("budget", "x"),
+        ("budget", True),
         ("ring_iterations", 2.5),
+        ("ring_iterations", True),
         ("replayable", "x"),
         ("path", 5),
         ("continues", 5),
@@ -30,6 +32,17 @@ from deeplocalize.recorder.schedule import every
 def test_an_option_of_the_wrong_type_is_named(tmp_path: Path, option: str, value: Any) -> None:
     with pytest.raises(TypeError, match=f"^{option}="):
         Recorder(**{"path": tmp_path / "run.h5", option: value})
+
+
+@pytest.mark.parametrize("option", ["exact", "histograms"])
+def test_a_switch_that_is_also_a_schedule_says_so(tmp_path: Path, option: str) -> None:
+    with pytest.raises(TypeError, match=f"^{option}=5: wanted True, False or a function"):
+        Recorder(tmp_path / "run.h5", **{option: 5})  # type: ignore[arg-type]
+
+
+def test_a_negative_budget_is_told_the_range_of_a_budget(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"^budget=-1: wanted a share"):
+        Recorder(tmp_path / "run.h5", budget=-1)
 
 
 def test_a_pattern_without_a_schedule_is_named(tmp_path: Path) -> None:
