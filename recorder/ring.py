@@ -11,11 +11,12 @@ from deeplocalize.traces.interface import Tensor
 from .step_values import StepValues
 
 DEFAULT_BYTES = 256 << 20
-DEFAULT_ITERATIONS = 8
+_DEFAULT_ITERATIONS = 8
 """Chosen: some steps before the one that breaks, in a trace that stays small."""
+
 _CACHED_BYTES = 16 << 20
-# What caches hold, roughly. Beyond that each step writes to memory that is cold, which takes a
-# small convolutional network a tenth more time.
+"""What caches hold, roughly. Beyond that each step writes to memory that is cold, which takes a
+small convolutional network a tenth more time."""
 
 
 @dataclass(frozen=True)
@@ -43,23 +44,28 @@ class Ring:
         self._n_bytes = 0
 
     def n_held(self, n_bytes: int) -> int:
-        """How many iterations are held that take so many bytes each."""
+        """How many iterations are held if all take so many bytes."""
         if n_bytes > self._max_bytes:
             return 0
         if self._max_iterations is not None:
             return self._max_iterations
-        return max(1, min(DEFAULT_ITERATIONS, _CACHED_BYTES // max(1, n_bytes)))
+        return max(1, min(_DEFAULT_ITERATIONS, _CACHED_BYTES // max(1, n_bytes)))
 
     def push(self, number: int, series: Sequence[int], values: StepValues) -> None:
         """Hold an iteration's tensors, which must not change any more."""
-        n_held = self.n_held(values.n_bytes)
-        if n_held == 0:
+        if values.n_bytes > self._max_bytes:
             self.clear()
             return
         self._iterations.append(_Iteration(number, series, values))
         self._n_bytes += values.n_bytes
-        while self._n_bytes > self._max_bytes or len(self._iterations) > n_held:
+        while self._n_bytes > self._max_bytes or self._is_too_long():
             self._n_bytes -= self._iterations.popleft().values.n_bytes
+
+    def _is_too_long(self) -> bool:
+        n = len(self._iterations)
+        if self._max_iterations is not None:
+            return n > self._max_iterations
+        return n > _DEFAULT_ITERATIONS or (n > 1 and self._n_bytes > _CACHED_BYTES)
 
     def drain(self) -> list[Tensor]:
         """Everything held, oldest first; the ring is empty then."""

@@ -35,9 +35,11 @@ from .tensorflow_records import (
 from .tensorflow_step import Distinct, TracedStep, numbers_of
 
 # What a batch counts for whose size TensorFlow leaves open, and how many elements are collected by
-# one operation: few enough for a large step's to be let go of long before its end.
+# one operation, chosen: it lets go of the first once it has the last. Those that are held until the
+# end of the step, all of them, are as well collected by few.
 _BATCH_SIZE = 32
-_GROUP_ELEMENTS = 1 << 22
+_GROUP_ELEMENTS = 1 << 18
+_HELD_GROUP_ELEMENTS = 1 << 22
 
 # What is not finite in them is so in the weights after the step, unless those do not receive it;
 # and the weights before a step are those after the one before.
@@ -65,11 +67,14 @@ class WaitingForm:
         self._step = step
         self._distinct = distinct = Distinct(step.tapped)
         # Each tensor has a place: those that are held, then those that are only read.
-        self._readable = [_readable(one) for one in step.tapped]
+        readable: dict[tuple[int, int], tuple[Tapped, int]] = {}
+        for one in step.tapped:
+            readable.setdefault((id(one.value), id(one.minus)), _readable(one))
+        self._readable = [readable[id(one.value), id(one.minus)] for one in step.tapped]
         read = Distinct([one for one, _ in self._readable]).tensors
         tensors = {id(tensor): tensor for tensor in (*distinct.tensors, *read)}
-        self._collected: set[int] = set()
         self._places = {key: place for place, key in enumerate(tensors)}
+        self._layout = lasting(self._laid_out())
         n_rows, n_tensors = len(step.tapped), len(distinct.tensors)
         n_numbers, n_places = len(step.numbers), len(tensors)
         self._is_kept = np.zeros(n_tensors, np.int64)
@@ -77,7 +82,7 @@ class WaitingForm:
         self._pending = np.zeros(n_places, np.int64)
         self._float64 = [k for k, one in enumerate(step.tapped) if one.value.dtype == tf.float64]
         self._outcomes = np.zeros(MOST_STEPS, np.int64)
-        self._row = np.zeros((n_rows, N_COLUMNS), np.int64)
+        self._current_rows = np.zeros((n_rows, N_COLUMNS), np.int64)
         self._rows = np.zeros((MOST_STEPS, n_rows, N_COLUMNS), np.int64)
         self._numbers = np.zeros((MOST_STEPS, n_numbers))
         self._tensors = np.zeros((MOST_STEPS, n_tensors), np.int64)
@@ -92,10 +97,10 @@ class WaitingForm:
             n_tensors=n_tensors,
             n_places=n_places,
             n_rows=n_rows,
-            layout=lasting(self._layout()).ctypes.data,
+            layout=self._layout.ctypes.data,
             is_kept=self._is_kept.ctypes.data,
             pending=self._pending.ctypes.data,
-            row=self._row.ctypes.data,
+            current_rows=self._current_rows.ctypes.data,
             outcomes=self._outcomes.ctypes.data,
             rows=self._rows.ctypes.data,
             numbers=self._numbers.ctypes.data,
@@ -115,11 +120,15 @@ class WaitingForm:
 
     def end_step(self) -> None:
         """End the step that is being traced with operations that make it wait."""
-        collected = [self._collect(*group) for group in self._groups()]
-        n_elements = sum(_n_elements(one.value, _BATCH_SIZE) for one in self._step.tapped)
+        seen: set[int] = set()
+        collected = [self._collect(first, end, seen) for first, end in self._groups()]
+        measured_rows = set(self._layout["source"].tolist())
+        n_elements = sum(
+            _n_elements(self._step.tapped[row].value, _BATCH_SIZE) for row in measured_rows
+        )
         n_parts = min(N_THREADS, 1 + n_elements // ELEMENTS_WORTH_A_THREAD)
         measured = [self._measure(part, n_parts, collected) for part in range(n_parts)]
-        self._record["n_reports"] = len(collected) + n_parts
+        self._record["n_groups"], self._record["n_parts"] = len(collected), n_parts
         numbers = [_readable_number(number) for number in self._step.numbers]
         handed = [*collected, *measured, *numbers]
         add_operation(HAND_OVER, handed, [], self._record.ctypes.data)
@@ -162,7 +171,7 @@ class WaitingForm:
                 if place_of_minus is not None:
                     yield place_of_minus
 
-    def _layout(self) -> NDArray[Any]:
+    def _laid_out(self) -> NDArray[Any]:
         layout = np.zeros(len(self._readable), LAYOUT)
         sources: dict[Any, int] = {}
         pairs = zip(self._step.tapped, self._readable, strict=True)
@@ -176,26 +185,27 @@ class WaitingForm:
         return layout
 
     def _groups(self) -> Iterator[tuple[int, int]]:
-        """Rows in their order, some at a time: the first, and the first of the next."""
+        """Rows in their order, some at a time: from the first to before the end."""
+        most = _HELD_GROUP_ELEMENTS if self._record["n_whole_steps"] > 0 else _GROUP_ELEMENTS
         first, n_elements = 0, 0
         for k, one in enumerate(self._step.tapped):
             size = _n_elements(one.value, _BATCH_SIZE)
-            if k > first and n_elements + size > _GROUP_ELEMENTS:
+            if k > first and n_elements + size > most:
                 yield first, k
                 first, n_elements = k, 0
             n_elements += size
         if self._step.tapped:
             yield first, len(self._step.tapped)
 
-    def _collect(self, first: int, last: int) -> tf.Tensor:
-        """Collect the tensors of some rows; what no group before has is held for all."""
+    def _collect(self, first: int, end: int, seen: set[int]) -> tf.Tensor:
+        """Collect the tensors of some rows; those that no group has ``seen`` before are its own."""
         tapped = self._step.tapped
-        read = Distinct([one for one, _ in self._readable[first:last]]).tensors
+        read = Distinct([one for one, _ in self._readable[first:end]]).tensors
         # An operation whose inputs are all constant would run once and for all; the batch is not.
-        handed = (*read, *Distinct(tapped[first:last]).tensors, tapped[0].value)
+        handed = (*read, *Distinct(tapped[first:end]).tensors, tapped[0].value)
         tensors = {id(tensor): tensor for tensor in handed}
-        is_first = np.array([key not in self._collected for key in tensors], np.int64)
-        self._collected.update(tensors)
+        is_first = np.array([key not in seen for key in tensors], np.int64)
+        seen.update(tensors)
         places = np.array([self._places[key] for key in tensors], np.int64)
         group = record(
             GROUP,
@@ -203,7 +213,7 @@ class WaitingForm:
             status=new_status(),
             n_tensors=len(tensors),
             first_row=first,
-            last_row=last,
+            end_row=end,
             places=lasting(places).ctypes.data,
             is_first=lasting(is_first).ctypes.data,
         )

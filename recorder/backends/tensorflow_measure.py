@@ -11,24 +11,24 @@ from .tensorflow_records import LAYOUT, LEFT_OUT, LEFT_OUT_BROKEN, MEASURED, QUE
 
 
 @compiled()
-def measure(form, first, last, handles):  # type: ignore[no-untyped-def]
+def measure(form, first, end, handles):  # type: ignore[no-untyped-def]
     """Fill some rows, or only look whether all is finite; what has become of them."""
     queue = nb.carray(pointer(form.queue), (1,), QUEUE)[0]
     measures = queue.spent_ns <= queue.left_ns
     outcome = MEASURED if measures else LEFT_OUT
     layout = nb.carray(pointer(form.layout), (form.n_rows,), LAYOUT)
-    rows = nb.carray(pointer(form.row), (form.n_rows, N_COLUMNS), np.int64)
+    rows = nb.carray(pointer(form.current_rows), (form.n_rows, N_COLUMNS), np.int64)
     values = rows.view(np.float64)
     scratch = np.empty(BLOCK, np.float32)
-    for k in range(first, last):
+    for k in range(first, end):
         if layout[k].source != k:
             continue
-        tensor, code = handles[layout[k].tensor], layout[k].code
+        tensor, code = handles[layout[k].place], layout[k].code
         size = n_elements(tensor)
         address = np.uint64(data(tensor))
         before = np.uint64(0)
-        if layout[k].minus >= 0:
-            before = np.uint64(data(handles[layout[k].minus]))
+        if layout[k].place_of_minus >= 0:
+            before = np.uint64(data(handles[layout[k].place_of_minus]))
         if measures:
             n_units = 0
             if layout[k].has_units and size > 0 and n_axes(tensor) >= 2:
@@ -43,20 +43,18 @@ def measure(form, first, last, handles):  # type: ignore[no-untyped-def]
 
 
 @compiled()
-def share(form, part, handles):  # type: ignore[no-untyped-def]
-    """The first of a part's rows and of the next one's: parts have about as many elements."""
+def rows_of_part(form, part, handles):  # type: ignore[no-untyped-def]
+    """From which row to before which: a row is its part's in which the middle of it lies."""
     layout = nb.carray(pointer(form.layout), (form.n_rows,), LAYOUT)
-    ends = np.zeros(form.n_rows, np.int64)
-    n = 0
+    sizes = np.zeros(form.n_rows, np.int64)
     for k in range(form.n_rows):
         if layout[k].source == k:
-            n += n_elements(handles[layout[k].tensor])
-        ends[k] = n
-    first = 0
-    last = 0
+            sizes[k] = n_elements(handles[layout[k].place])
+    n_halves = max(1, 2 * sizes.sum())
+    first, end, n_before = 0, 0, 0
     for k in range(form.n_rows):
-        first += ends[k] * part.n_parts <= n * part.number
-        last += ends[k] * part.n_parts <= n * (part.number + 1)
-    if part.number == part.n_parts - 1:
-        last = form.n_rows
-    return first, last
+        number = min(part.n_parts - 1, (2 * n_before + sizes[k]) * part.n_parts // n_halves)
+        first += number < part.number
+        end += number <= part.number
+        n_before += sizes[k]
+    return first, end

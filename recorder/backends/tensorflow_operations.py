@@ -1,11 +1,11 @@
 """Operations of our own in a recorded step, compiled by numba and run without Python.
 
 ``DeeplocalizeCollect`` takes some tensors of the step. Where all of them are held until it ends,
-``DeeplocalizeMeasure`` takes rows of statistics of them there, two or more of it at the same time,
-when nothing else of the step is in their way; else they are measured as they are collected, and
-live no longer than in a training without them. ``DeeplocalizeHandOver`` ends the step, which waits
-until Python takes several at once (`tensorflow_queue.py`). What they know of the step is in records
-(`tensorflow_records.py`), whose addresses are attributes.
+``DeeplocalizeMeasure`` takes rows of statistics of them there, of a large step several at the same
+time, when nothing else of the step is in their way; else they are measured as they are collected,
+and live little longer than in a training without them. ``DeeplocalizeHandOver`` ends the step,
+which waits until Python takes several at once (`tensorflow_queue.py`). What they know of the step
+is in records (`tensorflow_records.py`), whose addresses are attributes.
 """
 
 import ctypes
@@ -40,18 +40,17 @@ from .tensorflow_calls import (
     now_ns,
     release,
 )
-from .tensorflow_measure import measure, share
+from .tensorflow_measure import measure, rows_of_part
 from .tensorflow_records import (
     FORM,
     GROUP,
     LAYOUT,
-    LEFT_OUT,
     LEFT_OUT_BROKEN,
     MEASURED,
     MOST_STEPS,
     PART,
     QUEUE,
-    REPORT_SIZE,
+    REPORT,
 )
 
 COLLECT, MEASURE = "DeeplocalizeCollect", "DeeplocalizeMeasure"
@@ -65,6 +64,7 @@ LONGEST_WAIT_NS = 100_000_000
 
 _INT64 = 9  # TF_INT64
 _NONFINITE = COLUMNS.index(NONFINITE[0])  # the first of three columns
+_REPORT_BYTES = REPORT.itemsize
 _TAKE_STEPS = "deeplocalize_take_steps"
 
 _registering = threading.Lock()
@@ -87,7 +87,7 @@ _take_steps = compiled_function(_TAKE_STEPS, types.void, types.int64)
 @compiled()
 def _copy_rows(form, rows):  # type: ignore[no-untyped-def]
     """Copy the step's rows; whether something in them is not finite."""
-    found = nb.carray(pointer(form.row), (form.n_rows, N_COLUMNS), np.int64)
+    found = nb.carray(pointer(form.current_rows), (form.n_rows, N_COLUMNS), np.int64)
     layout = nb.carray(pointer(form.layout), (form.n_rows,), LAYOUT)
     is_broken = False
     for k in range(form.n_rows):
@@ -100,19 +100,29 @@ def _copy_rows(form, rows):  # type: ignore[no-untyped-def]
 
 @compiled()
 def _read_reports(form, context):  # type: ignore[no-untyped-def]
-    """What became of the step's rows, the time that took, and the bytes that were collected."""
+    """What became of the step's rows, how long that took, and the bytes that were collected.
+
+    Groups are collected while the step goes on; it waits from the first part to the last.
+    """
     handle = np.zeros(1, np.int64)
     outcome = MEASURED
     spent_ns = 0
     n_bytes = 0
-    for k in range(form.n_reports):
+    began_ns, ended_ns = 0, 0
+    for k in range(form.n_groups + form.n_parts):
         get_input(context, k, handle.ctypes.data, form.status)
-        report = nb.carray(pointer(data(handle[0])), (REPORT_SIZE,), np.int64)
-        outcome = max(outcome, report[0])
-        spent_ns += report[1]
-        n_bytes += report[2]
+        report = nb.carray(pointer(data(handle[0])), (1,), REPORT)[0]
+        outcome = max(outcome, report.outcome)
+        n_bytes += report.n_bytes
+        if k < form.n_groups:
+            spent_ns += report.ended_ns - report.began_ns
+        elif k == form.n_groups:
+            began_ns, ended_ns = report.began_ns, report.ended_ns
+        else:
+            began_ns = min(began_ns, report.began_ns)
+            ended_ns = max(ended_ns, report.ended_ns)
         delete(handle[0])
-    return outcome, spent_ns, n_bytes
+    return outcome, spent_ns + ended_ns - began_ns, n_bytes
 
 
 @compiled()
@@ -121,7 +131,7 @@ def _copy_numbers(form, context, step):  # type: ignore[no-untyped-def]
     numbers = nb.carray(pointer(form.numbers), (MOST_STEPS, form.n_numbers), np.float64)[step]
     handle = np.zeros(1, np.int64)
     for k in range(form.n_numbers):
-        get_input(context, form.n_reports + k, handle.ctypes.data, form.status)
+        get_input(context, form.n_groups + form.n_parts + k, handle.ctypes.data, form.status)
         address = pointer(data(handle[0]))
         size = byte_size(handle[0])
         if size == 1:
@@ -135,7 +145,10 @@ def _copy_numbers(form, context, step):  # type: ignore[no-untyped-def]
 
 @compiled()
 def _hold(form, group, handles):  # type: ignore[no-untyped-def]
-    """Keep the tensors that are to be held, let go of the others; bytes of all that may be."""
+    """Keep the tensors that are to be held, let go of the others.
+
+    Returns the bytes of those of the step's own that no group has before this one.
+    """
     places = nb.carray(pointer(group.places), (group.n_tensors,), np.int64)
     is_first = nb.carray(pointer(group.is_first), (group.n_tensors,), np.int64)
     is_kept = nb.carray(pointer(form.is_kept), (form.n_tensors,), np.int64)
@@ -143,18 +156,19 @@ def _hold(form, group, handles):  # type: ignore[no-untyped-def]
     n_bytes = 0
     for i in range(group.n_tensors):
         place = places[i]
+        if is_first[i] != 0 and pending[place] != 0:
+            delete(pending[place])  # of a step that failed before its end
+            pending[place] = 0
         holds = is_first[i] != 0
         if holds and place < form.n_tensors:
             n_bytes += byte_size(handles[place])
             holds = form.n_whole_steps > 0 or is_kept[place] != 0
         elif form.n_whole_steps == 0:
             holds = False  # it was only to be read
-        if not holds:
+        if holds:
+            pending[place] = handles[place]
+        else:
             delete(handles[place])
-            continue
-        if pending[place] != 0:
-            delete(pending[place])  # of a step that failed before its end
-        pending[place] = handles[place]
     return n_bytes
 
 
@@ -173,57 +187,55 @@ def _thin(form, step):  # type: ignore[no-untyped-def]
 
 
 @compiled()
-def _report(context, status):  # type: ignore[no-untyped-def]
-    """The tensor with which an operation reports, and its numbers; the step fails where it is 0."""
+def _new_report(context, status):  # type: ignore[no-untyped-def]
+    """The tensor that an operation gives; 0, and the step fails, where there is no memory."""
     shape = np.empty(1, np.int64)
-    shape[0] = REPORT_SIZE
-    output = allocate_output(
-        context, 0, _INT64, shape.ctypes.data, 1, REPORT_SIZE * shape.itemsize, status
-    )
+    shape[0] = _REPORT_BYTES // 8
+    output = allocate_output(context, 0, _INT64, shape.ctypes.data, 1, _REPORT_BYTES, status)
     if output == 0:
         fail(context, status)
+        return output
+    report = nb.carray(pointer(data(output)), (1,), REPORT)[0]
+    report.outcome, report.n_bytes = MEASURED, 0
+    report.began_ns = now_ns()
     return output
 
 
 @compiled_callback(types.void(ADDRESS, ADDRESS))
 def _collect_operation(kernel, context):  # type: ignore[no-untyped-def]
-    began_ns = now_ns()
     group = nb.carray(pointer(kernel), (1,), GROUP)[0]
     form = nb.carray(pointer(group.form), (1,), FORM)[0]
     queue = nb.carray(pointer(form.queue), (1,), QUEUE)[0]
-    output = _report(context, group.status)
+    output = _new_report(context, group.status)
     if output == 0:
         return
-    report = nb.carray(pointer(data(output)), (REPORT_SIZE,), np.int64)
-    report[0], report[2] = MEASURED, 0
+    report = nb.carray(pointer(data(output)), (1,), REPORT)[0]
     if queue.is_open != 0:
         places = nb.carray(pointer(group.places), (group.n_tensors,), np.int64)
         handles = np.zeros(form.n_places, np.int64)
         for i in range(group.n_tensors):
             get_input(context, i, handles.ctypes.data + 8 * places[i], group.status)
         if form.n_whole_steps == 0:
-            report[0] = measure(form, group.first_row, group.last_row, handles)
-        report[2] = _hold(form, group, handles)
-    report[1] = now_ns() - began_ns
+            report.outcome = measure(form, group.first_row, group.end_row, handles)
+        report.n_bytes = _hold(form, group, handles)
+    report.ended_ns = now_ns()
     delete(output)
 
 
 @compiled_callback(types.void(ADDRESS, ADDRESS))
 def _measure_operation(kernel, context):  # type: ignore[no-untyped-def]
-    began_ns = now_ns()
     part = nb.carray(pointer(kernel), (1,), PART)[0]
     form = nb.carray(pointer(part.form), (1,), FORM)[0]
     queue = nb.carray(pointer(form.queue), (1,), QUEUE)[0]
-    output = _report(context, part.status)
+    output = _new_report(context, part.status)
     if output == 0:
         return
-    report = nb.carray(pointer(data(output)), (REPORT_SIZE,), np.int64)
-    report[0], report[2] = MEASURED, 0
+    report = nb.carray(pointer(data(output)), (1,), REPORT)[0]
     if queue.is_open != 0 and form.n_whole_steps > 0:
         pending = nb.carray(pointer(form.pending), (form.n_places,), np.int64)
-        first, last = share(form, part, pending)
-        report[0] = measure(form, first, last, pending)
-    report[1] = now_ns() - began_ns
+        first, end = rows_of_part(form, part, pending)
+        report.outcome = measure(form, first, end, pending)
+    report.ended_ns = now_ns()
     delete(output)
 
 
@@ -248,8 +260,6 @@ def _hand_over_operation(kernel, context):  # type: ignore[no-untyped-def]
     rows = nb.carray(pointer(form.rows), (MOST_STEPS, form.n_rows, N_COLUMNS), np.int64)[step]
     outcome, spent_ns, n_bytes = _read_reports(form, context)
     is_broken = _copy_rows(form, rows) or outcome == LEFT_OUT_BROKEN
-    if is_broken and outcome == LEFT_OUT:
-        outcome = LEFT_OUT_BROKEN  # some rows had been filled when the budget was spent
     _copy_numbers(form, context, step)
     tensors = nb.carray(pointer(form.tensors), (MOST_STEPS, form.n_tensors), np.int64)[step]
     n_held_bytes = 0

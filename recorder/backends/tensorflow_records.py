@@ -40,7 +40,8 @@ FORM = np.dtype(
         ("queue", np.int64),
         ("id", np.int64),
         ("status", np.int64),
-        ("n_reports", np.int64),
+        ("n_groups", np.int64),
+        ("n_parts", np.int64),
         ("n_numbers", np.int64),
         ("n_tensors", np.int64),
         ("n_places", np.int64),
@@ -49,7 +50,7 @@ FORM = np.dtype(
         ("layout", np.int64),
         ("is_kept", np.int64),
         ("pending", np.int64),
-        ("row", np.int64),
+        ("current_rows", np.int64),
         ("outcomes", np.int64),
         ("rows", np.int64),
         ("numbers", np.int64),
@@ -68,8 +69,8 @@ tensors (0: not held), their bytes, and when they ended."""
 LAYOUT = np.dtype(
     [
         ("source", np.int64),
-        ("tensor", np.int64),
-        ("minus", np.int64),
+        ("place", np.int64),
+        ("place_of_minus", np.int64),
         ("has_units", np.int64),
         ("is_watched", np.int64),
         ("code", np.int64),
@@ -86,22 +87,29 @@ GROUP = np.dtype(
         ("status", np.int64),
         ("n_tensors", np.int64),
         ("first_row", np.int64),
-        ("last_row", np.int64),
+        ("end_row", np.int64),
         ("places", np.int64),
         ("is_first", np.int64),
     ]
 )
-"""Tensors that are collected by one operation, and the rows of them, the last excluded. Addresses
-are those of each tensor's place, and of whether no other group has it before this one does."""
+"""Tensors that are collected by one operation, and their rows, from the first to before the end.
+Addresses are those of each tensor's place, and of whether no group has it before this one does."""
 
 PART = np.dtype(
     [("form", np.int64), ("status", np.int64), ("number", np.int64), ("n_parts", np.int64)]
 )
 """A part of the rows that are taken at the end of the step, by one operation of several."""
 
-REPORT_SIZE = 3
-"""What an operation tells the last one: what became of its rows, how many nanoseconds that took,
-and how many bytes it collected."""
+REPORT = np.dtype(
+    [
+        ("outcome", np.int64),
+        ("began_ns", np.int64),
+        ("ended_ns", np.int64),
+        ("n_bytes", np.int64),
+    ]
+)
+"""What an operation tells the last one: what became of its rows, from when to when it ran, and how
+many bytes the tensors have that it was the first to collect."""
 
 _records: list[NDArray[Any]] = []
 

@@ -164,6 +164,16 @@ def test_the_ring_holds_what_fits_into_caches_and_one_iteration_at_least(
     assert [tensor.iteration for tensor in ring.drain()] == [*range(10)][10 - n_held :]
 
 
+def test_an_iteration_that_is_larger_than_those_before_takes_the_place_of_the_oldest() -> None:
+    ring = Ring(max_bytes=1 << 30)
+    for i, mib in enumerate([1, 1, 1, 1, 1, 1, 1, 9, 8]):
+        ring.push(i, [0], StepValues([np.zeros(mib << 17, np.float64)], [None]))
+    assert [tensor.iteration for tensor in ring.drain()] == [8]
+    for i, mib in enumerate([1, 1, 1, 1, 1, 1, 1, 9]):
+        ring.push(i, [0], StepValues([np.zeros(mib << 17, np.float64)], [None]))
+    assert [tensor.iteration for tensor in ring.drain()] == [*range(8)]
+
+
 def test_recording_stops_with_a_note_when_the_trace_is_large_enough(tmp_path: Path) -> None:
     with pytest.warns(RuntimeWarning, match="reached 1000000 bytes") as caught:
         train(tmp_path / "run.h5", epochs=300, max_bytes=1_000_000)

@@ -141,35 +141,74 @@ def test_of_the_latest_step_alone_the_tensors_are_held_once_it_breaks(
     assert held == [False] * 7 + [True] + [False] * 22
 
 
+@pytest.fixture
+def operations(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Those that the steps were given, by name: many groups, and three parts."""
+    names: list[str] = []
+    add = tensorflow_form.add_operation
+
+    def noted(name: str, *arguments: Any) -> Any:
+        names.append(name)
+        return add(name, *arguments)
+
+    for option in ("_GROUP_ELEMENTS", "_HELD_GROUP_ELEMENTS"):
+        monkeypatch.setattr(tensorflow_form, option, 100)
+    monkeypatch.setattr(tensorflow_form, "ELEMENTS_WORTH_A_THREAD", 1)
+    monkeypatch.setattr(tensorflow_form, "N_THREADS", 3)
+    monkeypatch.setattr(tensorflow_form, "add_operation", noted)
+    return names
+
+
 @pytest.mark.parametrize("n_iterations", [None, 0])
 @pytest.mark.parametrize("name", ["mlp", "residual", "custom_step", "float16"])
 def test_many_groups_and_parts_give_the_trace_of_steps_handed_over_one_by_one(
-    name: str, n_iterations: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, n_iterations: int | None, tmp_path: Path, operations: list[str]
 ) -> None:
-    monkeypatch.setattr(tensorflow_form, "_GROUP_ELEMENTS", 100)
-    monkeypatch.setattr(tensorflow_form, "ELEMENTS_WORTH_A_THREAD", 1)
-    monkeypatch.setattr(tensorflow_form, "N_THREADS", 3)
-
     def train(path: Path) -> Any:
         return trained(CASES[name], "graph", path, ring_iterations=n_iterations)
 
     train(tmp_path / "queued.h5")
+    n_steps = operations.count(tensorflow_form.HAND_OVER)
+    assert operations.count(tensorflow_form.MEASURE) == 3 * n_steps > 0
+    assert operations.count(tensorflow_form.COLLECT) > 2 * n_steps
     one_by_one(lambda: train(tmp_path / "single.h5"))
     assert_equal(tmp_path / "queued.h5", tmp_path / "single.h5")
 
 
+def test_tensors_without_elements_are_measured(tmp_path: Path, operations: list[str]) -> None:
+    def train(path: Path) -> Any:
+        keras.utils.clear_session()
+        keras.utils.set_random_seed(7)
+        inputs = [keras.Input((n,)) for n in (0, VECTORS.shape[1])]
+        output = keras.layers.Dense(1)(keras.layers.Concatenate()(inputs))
+        model = keras.Model(inputs, output)
+        model.compile("sgd", "mse", jit_compile=False)
+        x = [VECTORS[:, :0], VECTORS]
+        model.fit(x, LABELS, 10, shuffle=False, verbose=0, callbacks=[Recorder(path)])
+
+    train(tmp_path / "queued.h5")
+    one_by_one(lambda: train(tmp_path / "single.h5"))
+    assert_equal(tmp_path / "queued.h5", tmp_path / "single.h5")
+    with open_trace(tmp_path / "queued.h5") as trace:
+        first = trace.statistics(kind="input", tensor="0")
+        assert first["n"].tolist() == [0] * trace.n_iterations
+        assert first["mean"].isna().all()
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
 def test_a_tensor_that_is_two_series_is_measured_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    policy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     layouts: list[Any] = []
-    create = tensorflow_form.WaitingForm._layout
+    create = tensorflow_form.WaitingForm._laid_out
 
     def noted(self: Any) -> Any:
         layouts.append(create(self))
         return layouts[-1]
 
-    monkeypatch.setattr(tensorflow_form.WaitingForm, "_layout", noted)
+    monkeypatch.setattr(tensorflow_form.WaitingForm, "_laid_out", noted)
     inputs = keras.Input((VECTORS.shape[1],))
+    keras.config.set_dtype_policy(policy)
     branches = [keras.layers.Dense(3, name=name)(inputs) for name in ("one", "other")]
     model = keras.Model(inputs, keras.layers.Dense(1)(keras.layers.Add(name="add")(branches)))
     model.compile("sgd", "mse", jit_compile=False)
@@ -214,7 +253,7 @@ def test_a_constant_is_held_in_every_step(
     tmp_path: Path, held: Held, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     table = np.ones((100, 1), np.float32)
-    monkeypatch.setattr(tensorflow_form, "_GROUP_ELEMENTS", 100)  # an operation of its own
+    monkeypatch.setattr(tensorflow_form, "_HELD_GROUP_ELEMENTS", 100)  # an operation of its own
 
     class Table(keras.layers.Layer):
         def call(self, x: Any) -> Any:
@@ -255,7 +294,7 @@ def test_nothing_is_held_of_a_step_that_failed_within(
         given = tf.numpy_function(failing, [weight], tf.float32)
         return tf.ensure_shape(given, weight.shape)
 
-    monkeypatch.setattr(tensorflow_form, "_GROUP_ELEMENTS", 100)  # several operations, some early
+    monkeypatch.setattr(tensorflow_form, "_HELD_GROUP_ELEMENTS", 100)  # several, some run early
     wide = keras.layers.Dense(500)
     head = keras.layers.Dense(1, kernel_constraint=constraint)
     model = keras.Sequential([keras.Input((VECTORS.shape[1],)), wide, head])
