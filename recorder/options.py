@@ -12,7 +12,10 @@ from .schedule import Schedule, always, in_words, name_of
 
 @dataclass(frozen=True)
 class Options:
-    """The arguments of `Recorder` that say what to record; None for never or without a limit."""
+    """The arguments of `Recorder` that say what to record.
+
+    None stands for never or without a limit, and of ``ring_iterations`` for what `Ring` holds then.
+    """
 
     schedule: Schedule | Mapping[str, Schedule] | None = None
     tensors: Schedule | None = None
