@@ -7,6 +7,7 @@ from enum import IntEnum
 from typing import Any
 
 import keras
+import numpy as np
 
 from deeplocalize.traces.header import Unrecorded
 from deeplocalize.traces.schema import Kind
@@ -87,16 +88,33 @@ class StepTensors:
 
 
 def tap_batch(tensors: StepTensors, data: Any) -> None:
-    """Stash the numeric tensors of a batch."""
+    """Stash the numeric tensors of a batch.
+
+    A step that is not compiled gets what a loop of the user's hands over: arrays, as a rule.
+    """
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
     order = 0
     for kind, part in ((Kind.INPUT, x), (Kind.SAMPLE_WEIGHT, sample_weight), (Kind.LABEL, y)):
         for name, value in named_leaves(part):
-            if not isinstance(value, tensors.tensor_types):
-                tensors.missed.append(Unrecorded(kind, None, f"it is a {type(value).__name__}"))
-            elif is_numeric(value):
-                tensors.add(kind, None, name, (Rank.INPUT, order), value)
+            tensor = value if isinstance(value, tensors.tensor_types) else _converted(value)
+            if tensor is None:
+                tensors.missed.append(Unrecorded(kind, None, f"it is {_described(value)}"))
+            elif is_numeric(tensor):
+                tensors.add(kind, None, name, (Rank.INPUT, order), tensor)
                 order += 1
+
+
+def _converted(value: Any) -> Any:
+    """A copy of an array as a tensor of the framework's; None where it holds other than numbers."""
+    if not hasattr(value, "__array__"):
+        return None
+    array = np.array(value)
+    return keras.ops.convert_to_tensor(array) if array.dtype.kind in "biuf" else None
+
+
+def _described(value: Any) -> str:
+    is_array = isinstance(value, np.ndarray)
+    return f"an array of {value.dtype}" if is_array else f"a {type(value).__name__}"
 
 
 def tap_metrics(tensors: StepTensors, logs: Any) -> None:

@@ -79,18 +79,21 @@ def test_recording_a_loop_leaves_it_bit_identical(mode: str, tmp_path: Path) -> 
         assert [event.name for event in trace.reader.events()].count("epoch") == 2
 
 
-def test_the_tensors_of_a_loop_are_those_of_the_same_fit(tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", ["graph", "eager"])
+def test_the_tensors_of_a_loop_are_those_of_the_same_fit(mode: str, tmp_path: Path) -> None:
     def everything(iteration: int) -> bool:
         return True
 
-    with Recorder(tmp_path / "loop.h5", tensors=everything).recording(build()) as recorder:
+    model = build(**MODES[mode])
+    with Recorder(tmp_path / "loop.h5", tensors=everything).recording(model) as recorder:
         train(recorder.model, recorder, n_epochs=1)
-    build().fit(
+    build(**MODES[mode]).fit(
         VECTORS, LABELS, BATCH, shuffle=False, verbose=0,
         callbacks=[Recorder(tmp_path / "fit.h5", tensors=everything)],
     )  # fmt: skip
     with open_trace(tmp_path / "loop.h5") as loop, open_trace(tmp_path / "fit.h5") as fit:
         kept = [i for i, s in enumerate(loop.header.series) if s.kind is not Kind.METRIC]
+        assert {Kind.INPUT, Kind.LABEL} < {loop.header.series[i].kind for i in kept}
         expected = {(s.kind, s.layer, s.tensor): i for i, s in enumerate(fit.header.series)}
         tensors = {(e.iteration, e.series): e for e in fit.reader.tensor_entries()}
         compared = 0
@@ -106,6 +109,38 @@ def test_the_tensors_of_a_loop_are_those_of_the_same_fit(tmp_path: Path) -> None
             )
             compared += 1
         assert compared == N_BATCHES * len(kept)
+
+
+def test_a_batch_is_kept_as_it_was_when_its_array_is_filled_anew(tmp_path: Path) -> None:
+    model, x = build(run_eagerly=True), np.empty_like(VECTORS[:BATCH])
+    with Recorder(tmp_path / "run.h5", tensors=lambda iteration: True).recording(model):
+        for batch, labels in batches():
+            x[:] = batch
+            model.train_on_batch(x, labels)
+    with open_trace(tmp_path / "run.h5") as trace:
+        for iteration, (batch, _) in enumerate(batches()):
+            np.testing.assert_array_equal(trace.tensor(iteration, kind="input"), batch)
+
+
+class LookingUp(keras.Sequential):
+    """A model whose labels come as words."""
+
+    def train_step(self, data: Any) -> Any:
+        x, words = data
+        return super().train_step((x, np.array([{"a": 0}.get(word, 1) for word in words])))
+
+
+def test_what_is_no_array_of_numbers_is_said_not_to_be_recorded(tmp_path: Path) -> None:
+    model = LookingUp([keras.Input(VECTORS.shape[1:]), keras.layers.Dense(3)])
+    model.compile("sgd", "sparse_categorical_crossentropy", run_eagerly=True)
+    words = np.array(["a", None] * BATCH, dtype=object)[:BATCH]
+    with Recorder(tmp_path / "run.h5").recording(model):
+        model.make_train_function()
+        model.train_function(iter([(VECTORS[:BATCH], words)]))
+    with open_trace(tmp_path / "run.h5") as trace:
+        reasons = {one.kind: one.reason for one in trace.header.unrecorded}
+        assert "input" in {series.kind for series in trace.header.series}
+    assert reasons == {Kind.LABEL: "it is an array of object"}
 
 
 def test_a_model_that_is_built_by_its_first_batch_is_recorded(tmp_path: Path) -> None:
