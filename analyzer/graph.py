@@ -131,7 +131,13 @@ def unknown_sources(header: Header, layer: int) -> tuple[str, ...]:
 
 def _known_names(header: Header) -> frozenset[str]:
     """Names of layers and of inputs; other names in ``inbound`` are those of operations."""
-    return frozenset((*_places(header), *_input_names(header.model_config)))
+    return frozenset((*_places(header), *_input_layers(header)))
+
+
+def _input_layers(header: Header) -> frozenset[str]:
+    """Names of the inputs of the model and of those within it."""
+    own = (layer.name for layer in header.layers if layer.class_name == "InputLayer")
+    return frozenset((*own, *_input_names(header.model_config)))
 
 
 def _input_names(config: Any) -> Iterator[str]:
@@ -160,12 +166,25 @@ def input_series(header: Header, layer: int) -> tuple[int, ...]:
     found = tuple(i for other in sources for i in series_of(header, other, Kind.OUTPUT))
     if found or any(header.layers[other].class_name != "InputLayer" for other in sources):
         return found
-    is_first = header.layers[layer].order <= min(
-        other.order for other in header.layers if other.class_name != "InputLayer"
-    )
-    if not sources and not is_first:
+    if not sources and not _is_first(header, layer):
         return ()
     return tuple(i for i, series in enumerate(header.series) if series.kind is Kind.INPUT)
+
+
+def takes_batch(header: Header, layer: int) -> bool:
+    """Whether an input of the batch reaches a layer without another layer before it."""
+    names = header.layers[layer].inbound
+    takes_input = not set(names).isdisjoint(_input_layers(header))
+    folder = header.layers[layer].path.rpartition("/")[0]
+    outer = _places(header).get(folder)
+    if outer is not None:
+        return (takes_input or not names) and takes_batch(header, outer)
+    return takes_input or (not names and _is_first(header, layer))
+
+
+def _is_first(header: Header, layer: int) -> bool:
+    orders = [one.order for one in header.layers if one.class_name != "InputLayer"]
+    return header.layers[layer].order <= min(orders, default=header.layers[layer].order)
 
 
 def unseen_before(header: Header, layer: int, is_seen: Callable[[int], bool]) -> tuple[int, ...]:

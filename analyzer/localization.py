@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from deeplocalize.traces.header import Header
-from deeplocalize.traces.schema import Phase
+from deeplocalize.traces.schema import Kind, Phase
 
 from .chain import Link, chain_of
 from .findings import Finding
@@ -25,8 +25,9 @@ class FirstFault:
 
     ``layer`` is the producer (None: the data, the loss or the step as a whole), ``place`` the
     first tensor that shows it, which in the backward phase may belong to another layer.
-    ``alternatives`` are unrecorded layers that could be the producer as well. ``origin`` and
-    ``nature`` are None for symptoms other than non-finite values. Not ``is_certain``: the place
+    ``alternatives`` are unrecorded layers that could be the producer as well, ``unseen`` kinds of
+    what was fed and not recorded, which could have been broken before. ``origin`` and ``nature``
+    are None for symptoms other than non-finite values. Not ``is_certain``: the place
     comes from a replay that was not the step bit by bit. Not ``is_dated``: the program or the
     whole run shows it, and the moment is that of its beginning. ``rows`` are the guilty samples,
     where the trace holds the failing batch.
@@ -42,6 +43,7 @@ class FirstFault:
     nature: Nature | None = None
     hint: str = ""
     alternatives: tuple[LayerRef, ...] = ()
+    unseen: tuple[Kind, ...] = ()
     chain: tuple[Link, ...] = ()
     is_certain: bool = True
     is_dated: bool = True
@@ -49,11 +51,16 @@ class FirstFault:
 
     @property
     def caveat(self) -> str:
-        """Which layers might be meant instead, in a sentence; empty if none."""
-        if not self.alternatives:
-            return ""
-        names = ", ".join(map(str, self.alternatives))
-        return f"Layers that were not recorded could be meant as well: {names}."
+        """What else might be meant, in sentences; empty if nothing."""
+        sentences = [
+            f"The {kind.replace('_', ' ')} of this batch was not recorded: it could have held the "
+            "first such value."
+            for kind in self.unseen
+        ]
+        if self.alternatives:
+            names = ", ".join(map(str, self.alternatives))
+            sentences.append(f"Layers that were not recorded could be meant as well: {names}.")
+        return " ".join(sentences)
 
 
 def locate(
@@ -99,6 +106,7 @@ def locate(
         nature=nature_of(window, finding.place.series),
         hint=producer.hint,
         alternatives=tuple(layer_ref(header.layers[i]) for i in producer.alternatives),
+        unseen=producer.unseen,
         chain=chain,
         is_certain=is_certain,
     )

@@ -61,12 +61,17 @@ def overflow_hint(
 ) -> str:
     """How a layer of products alone breaks finite values: they leave the range of the type.
 
-    ``around`` are series of what it multiplies.
+    ``around`` are series of what it multiplies. Nothing is said where what is known of them is
+    too small for that.
     """
     known = [i for i in around if window.is_finite(i)]
     dtypes = [window.header.series[i].dtype for i in around]
     dtype = min(dtypes, key=largest_finite, default="float32")
-    values = f" of values up to {window.largest_magnitude(known):.3g}" if known else ""
+    largest = window.largest_magnitude(known)
+    values = f" of values up to {largest:.3g}" if known else ""
+    n_summed = max((window.value(i, "n") for i in known), default=0)
+    if not is_recurrent and n_summed * largest**2 < largest_finite(dtype):
+        return ""
     hint = f"products{values} leave the range of {dtype} (up to {largest_finite(dtype):.3g})"
     if not is_recurrent:
         return hint

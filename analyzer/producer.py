@@ -21,6 +21,7 @@ from .graph import (
     input_series,
     output_layers,
     series_of,
+    takes_batch,
     unknown_sources,
     unseen_before,
     weights_of,
@@ -51,13 +52,17 @@ class Origin(StrEnum):
 
 @dataclass(frozen=True)
 class Producer:
-    """A layer (None: the data, the loss or the step), why it is the one, and how it came about."""
+    """A layer (None: the data, the loss or the step), why it is the one, and how it came about.
+
+    ``unseen`` are kinds of what was fed and not recorded, which may have been broken before.
+    """
 
     origin: Origin
     layer: int | None
     explanation: str
     hint: str = ""
     alternatives: tuple[int, ...] = ()
+    unseen: tuple[Kind, ...] = ()
 
 
 def producer_of(header: Header, place: Place, window: Window) -> Producer:
@@ -102,6 +107,7 @@ def _of_the_step(header: Header, place: Place, window: Window) -> Producer:
         "every recorded output is finite, and the loss computed from them is "
         f"{_amount(place, window)}",
         alternatives=unseen,
+        unseen=tuple(filter(window.lacks, (Kind.LABEL, Kind.SAMPLE_WEIGHT))),
     )
 
 
@@ -153,8 +159,11 @@ def _of_output(header: Header, layer: int, place: Place, window: Window) -> Prod
             forward_hint(window, place.series, preactivation),
         )
     alternatives = unseen_before(header, layer, functools.partial(_is_seen, window))
-    weights = " and weights" if weights_of(header, layer) else ""
+    own = weights_of(header, layer)
+    weights = " and weights" if own and all(map(window.is_finite, own)) else ""
     operations = unknown_sources(header, layer)
+    takes_input = any(takes_batch(header, i) for i in (layer, *alternatives)) or bool(operations)
+    unseen = (Kind.INPUT,) if takes_input and window.lacks(Kind.INPUT) else ()
     subject, received = str(place.layer), f"receives finite inputs{weights}"
     if operations:
         names = ", ".join(f'"{name}"' for name in operations)
@@ -162,12 +171,15 @@ def _of_output(header: Header, layer: int, place: Place, window: Window) -> Prod
         received = "receives only finite values that were recorded"
     elif alternatives:
         received = "is the first recorded one after layers whose output is not in the trace"
+    elif unseen:
+        received = "takes the input of the batch, which was not recorded"
     return Producer(
         Origin.LAYER,
         layer,
         f"{subject} {received}, and its {place.noun} has {_amount(place, window)}",
         _forward_hint(header, layer, place.series, window),
         alternatives,
+        unseen,
     )
 
 
@@ -257,7 +269,8 @@ def _backward_hint(header: Header, layer: int, window: Window) -> str:
         return backward_hint(window, around)
     is_recurrent = header.layers[layer].class_name in RECURRENT_CLASSES
     arriving = _arriving(header, layer)
-    return overflow_hint(window, (*around, *arriving), "the gradient", is_recurrent)
+    multiplied = (*around, *arriving, *weights_of(header, layer))
+    return overflow_hint(window, multiplied, "the gradient", is_recurrent)
 
 
 def _is_seen(window: Window, layer: int) -> bool:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from deeplocalize.traces.header import Header
 from deeplocalize.traces.interface import TraceReader
+from deeplocalize.traces.schema import Kind
 from deeplocalize.traces.table import Block
 
 from .certainty import are_exact, without_uncertain
@@ -51,6 +52,12 @@ class Window:
     def is_recorded(self, series: int) -> bool:
         """Whether the trace holds the tensor at the moment."""
         return self.value(series, "n") >= 0
+
+    def lacks(self, kind: Kind) -> bool:
+        """Whether the step had something of a kind that the trace does not hold at the moment."""
+        series = [i for i, one in enumerate(self.header.series) if one.kind is kind]
+        is_left_out = any(entry.kind is kind for entry in self.header.unrecorded)
+        return is_left_out or (bool(series) and not any(map(self.is_recorded, series)))
 
     def is_certain(self, series: int) -> bool:
         """Whether the step recorded the tensor itself, or an exact replay of it at the moment."""

@@ -20,12 +20,14 @@ def suspects(case: Case) -> Iterable[Suspect]:
     if fault.symptom is not Symptom.NON_FINITE:
         return
     if fault.phase is Phase.INPUT:
-        yield _input_values(case)
+        yield _input_values(case, fault.place.kind, 0.95)
         return
     if fault.place.kind is Kind.WEIGHT:
         yield _broken_weight(case)
         return
     growing = _growing_weights(case)
+    for kind in fault.unseen:
+        yield _input_values(case, kind, _share_of_unseen(case, bool(growing)))
     if growing:
         yield _learning_rate(case, growing)
     if fault.origin is Origin.AMPLIFICATION and not growing:
@@ -48,14 +50,21 @@ def _growing_weights(case: Case) -> tuple[str, ...]:
     return (*growth[:2], *replaced[:2])
 
 
-def _input_values(case: Case) -> Suspect:
+def _share_of_unseen(case: Case, is_growing: bool) -> float:
+    """How likely a value of the batch is at fault that nobody recorded."""
+    if is_growing:
+        return 0.35
+    return 0.8 if _has_exploded(case) else 0.5
+
+
+def _input_values(case: Case, kind: Kind, confidence: float) -> Suspect:
     fault = case.first_fault
-    column = COLUMNS[fault.place.kind]
+    column = COLUMNS[kind]
     return Suspect(
         cause=Cause.INPUT_VALUES,
         target=Target.DATA,
         layer=None,
-        confidence=0.95,
+        confidence=confidence,
         symptoms=(Symptom.NON_FINITE,),
         evidence=(f"{fault.explanation} ({fault.moment})",),
         fix="Find and remove or fill the rows before training:\n"
@@ -135,8 +144,8 @@ def _instability(case: Case, is_likely: bool) -> Suspect:
         cause=Cause.NUMERICAL_INSTABILITY,
         target=Target.LOSS if is_loss else Target.LAYER,
         layer=fault.layer,
-        # Layers that were not recorded share the suspicion.
-        confidence=weight / (1 + 0.5 * bool(fault.alternatives)),
+        # Layers that were not recorded share the suspicion, and so does the batch.
+        confidence=weight / (1 + 0.5 * bool(fault.alternatives) + bool(fault.unseen)),
         symptoms=(Symptom.NON_FINITE,),
         evidence=(f"{fault.explanation} ({fault.moment})", *hint),
         fix=_fix(case, is_loss),

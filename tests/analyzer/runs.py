@@ -253,14 +253,24 @@ class FakeRun:
 
 def unrecorded(run: FakeRun, layer: str) -> FakeRun:
     """The run as if the layer's output and output gradient had not been tapped."""
-    kinds = (Kind.OUTPUT, Kind.OUTPUT_GRADIENT)
     i = next(i for i, other in enumerate(run.header.layers) if other.name == layer)
-    kept = [k for k, s in enumerate(run.header.series) if not (s.layer == i and s.kind in kinds)]
-    missing = tuple(Unrecorded(kind, i, "observing it would change the run") for kind in kinds)
+    kinds = (Kind.OUTPUT, Kind.OUTPUT_GRADIENT)
+    return _without(run, i, kinds, "observing it would change the run")
+
+
+def unfed(run: FakeRun, kind: Kind) -> FakeRun:
+    """The run as if what was fed of a kind had been nothing that can be recorded."""
+    return _without(run, None, (kind,), "it is a list")
+
+
+def _without(run: FakeRun, layer: int | None, kinds: Sequence[Kind], reason: str) -> FakeRun:
+    series = run.header.series
+    kept = [k for k, s in enumerate(series) if not (s.layer == layer and s.kind in kinds)]
+    missing = tuple(Unrecorded(kind, layer, reason) for kind in kinds)
     run.header = replace(
         run.header,
         series=tuple(run.header.series[k] for k in kept),
-        unrecorded=missing,
+        unrecorded=(*run.header.unrecorded, *missing),
     )
     run.statistics = {name: values[:, kept] for name, values in run.statistics.items()}
     return run

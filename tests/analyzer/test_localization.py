@@ -17,7 +17,7 @@ from deeplocalize.traces.files import create_writer
 from deeplocalize.traces.header import Layer, Series
 from deeplocalize.traces.schema import Kind, Phase
 
-from .runs import HEADER, LAYERS, FakeRun, unrecorded
+from .runs import HEADER, LAYERS, FakeRun, unfed, unrecorded
 
 
 def fault_of(run: FakeRun) -> FirstFault:
@@ -294,3 +294,64 @@ def test_a_sign_that_did_no_harm_before_is_not_what_makes_a_value_undefined() ->
 def test_layers_of_one_name_are_told_apart_by_what_holds_them() -> None:
     tower = Layer(2, "dense", "tower/dense", "Dense", 3)
     assert str(layer_ref(tower)) == 'layer 2 "tower/dense" (Dense)'
+
+
+def broken(layer: str) -> FakeRun:
+    return FakeRun().put(22, Kind.OUTPUT, layer, n_nan=1).breaks(22, Kind.OUTPUT, layer)
+
+
+def test_an_input_that_was_not_recorded_is_not_called_finite() -> None:
+    diagnosis = diagnose(unfed(broken("fc1"), Kind.INPUT).reader())
+    fault = diagnosis.first_fault
+    assert fault is not None and fault.layer is not None
+    assert fault.layer.name == "fc1"
+    assert "which was not recorded" in fault.explanation and "finite" not in fault.explanation
+    assert fault.caveat.startswith("The input of this batch was not recorded")
+    first, second = diagnosis.suspects
+    assert (first.cause, second.cause) == (Cause.INPUT_VALUES, Cause.NUMERICAL_INSTABILITY)
+    assert first.confidence > 2 * second.confidence
+    assert "receives finite inputs and weights" in fault_of(broken("fc1")).explanation
+
+
+def test_an_input_that_was_not_recorded_reaches_the_layers_of_a_model_within() -> None:
+    config = {"layers": [{"class_name": "InputLayer", "config": {"name": "in"}}]}
+    inner = {"layers": [{"class_name": "InputLayer", "config": {"name": "tower_in"}}]}
+    config["layers"].append({"class_name": "Functional", "config": inner})
+    tower = Layer(0, "tower", "tower", "Functional", 0, inbound=("in",))
+    first = replace(LAYERS[0], path="tower/fc1", inbound=("tower_in",))
+    run = broken("fc1")
+    run.header = replace(HEADER, layers=(first, *LAYERS[1:], tower), model_config=config)
+    assert fault_of(unfed(run, Kind.INPUT)).unseen == (Kind.INPUT,)
+    run = broken("fc1")
+    behind = replace(tower, order=4, inbound=("fc2",))
+    run.header = replace(HEADER, layers=(first, *LAYERS[1:], behind), model_config=config)
+    assert fault_of(unfed(run, Kind.INPUT)).unseen == ()
+
+
+def test_a_recorded_layer_before_rules_out_an_input_that_was_not() -> None:
+    fault = fault_of(unfed(broken("fc2"), Kind.INPUT))
+    assert fault.unseen == () and "receives finite inputs and weights" in fault.explanation
+    unseen_before = unrecorded(unrecorded(broken("fc2"), "mid"), "fc1")
+    assert fault_of(unfed(unseen_before, Kind.INPUT)).unseen == (Kind.INPUT,)
+
+
+def test_labels_that_were_not_recorded_may_have_broken_the_loss() -> None:
+    run = FakeRun().put(22, Kind.LOSS, n_nan=1).breaks(22, Kind.LOSS)
+    diagnosis = diagnose(unfed(run, Kind.LABEL).reader())
+    assert diagnosis.first_fault is not None
+    assert diagnosis.first_fault.caveat.startswith("The label of this batch was not recorded")
+    causes = {suspect.cause: suspect for suspect in diagnosis.suspects}
+    assert "y = np.nan_to_num(y)" in causes[Cause.INPUT_VALUES].fix
+    assert Cause.NUMERICAL_INSTABILITY in causes
+
+
+def test_weights_that_were_not_recorded_are_not_called_finite() -> None:
+    run = broken("fc1")
+    run.put(22, Kind.WEIGHT, "fc1", "kernel", n=-1)
+    assert "receives finite inputs, and" in fault_of(run).explanation
+
+
+def test_products_are_blamed_only_where_they_can_overflow() -> None:
+    assert fault_of(broken("fc1")).hint == ""
+    run = broken("fc1").put(22, Kind.INPUT, max=1e20).put(22, Kind.WEIGHT, "fc1", max=1e17)
+    assert "products of values up to 1e+20 leave the range" in fault_of(run).hint

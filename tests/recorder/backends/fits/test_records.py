@@ -54,6 +54,8 @@ def test_a_loop_of_train_on_batch_is_recorded(tmp_path: Path) -> None:
             trace.iterations["loss"], np.array(expected, np.float64), rtol=1e-5
         )
         assert len(trace.statistics(kind="output", layer="hidden")) == 4
+        means = trace.statistics(kind="input")["mean"]
+        np.testing.assert_allclose(means, X.reshape(4, -1).mean(axis=1), atol=1e-6)
 
 
 @pytest.mark.skipif(BACKEND == "tensorflow", reason="there, replays add something")
