@@ -45,9 +45,9 @@ class Options:
             )
         if self.ring_iterations is not None:
             check_whole_number("ring_iterations", self.ring_iterations, least=0)
-        _check_number("ring_bytes", self.ring_bytes, least=0)
+        _check_bytes("ring_bytes", self.ring_bytes, least=0)
         if self.max_bytes is not None:
-            _check_number("max_bytes", self.max_bytes, least=1)
+            _check_bytes("max_bytes", self.max_bytes, least=1)
         if self.budget is not None:
             _check_is_number("budget", self.budget)
             Budget(self.budget)
@@ -75,14 +75,17 @@ def check_whole_number(name: str, given: object, least: int) -> None:
     """Raise TypeError or ValueError, with the option's name, where it is none of that size."""
     if not isinstance(given, Integral) or isinstance(given, bool):
         raise TypeError(f"{name}={given!r}: wanted a whole number")
-    _check_number(name, given, least)
+    if given < least:
+        raise ValueError(f"{name}={given}: wanted {least} or more")
 
 
-def _check_number(name: str, given: object, least: int) -> None:
+def _check_bytes(name: str, given: object, least: int) -> None:
+    """As for whole numbers; one may also be written as 2e9."""
     _check_is_number(name, given)
     assert isinstance(given, Real)
-    if not float(given) >= least:
-        raise ValueError(f"{name}={given}: wanted {least} or more")
+    if not float(given).is_integer():
+        raise ValueError(f"{name}={given}: wanted a whole number of bytes")
+    check_whole_number(name, int(float(given)), least)
 
 
 def _check_is_number(name: str, given: object) -> None:

@@ -34,6 +34,7 @@ class Retention:
         self._trigger = options.trigger
         has_ring = options.ring_bytes > 0 and options.ring_iterations != 0
         self._ring = Ring(options.ring_bytes, options.ring_iterations) if has_ring else None
+        self._ring_bytes = options.ring_bytes
         opening = recording.header.opening
         self._opening = None if opening is None else OpeningBatches(opening)
 
@@ -97,15 +98,25 @@ class Retention:
         if breaks:
             self._write_ring(iteration, "not finite for the first time")
             self._ring = None  # what follows is broken anyway
+            self._trigger = None
 
     def _write_ring(self, iteration: int, why: str) -> None:
         tensors: list[Tensor] = [] if self._ring is None else self._ring.drain()
-        if not tensors:
-            return
         self._recording.append_tensors(tensors)
-        first = min(tensor.iteration for tensor in tensors)
-        message = (
-            f"{why} at iteration {iteration}; "
-            f"tensors of iterations {first} to {iteration} are kept in full"
-        )
+        kept = {tensor.iteration for tensor in tensors}
+        if self.is_due(iteration):
+            kept.add(iteration)
+        first = min(kept, default=iteration)
+        if not kept:
+            told = f"no tensors are kept in full: {self._why_none()}"
+        elif first == iteration:
+            told = "its tensors are kept in full"
+        else:
+            told = f"tensors of iterations {first} to {iteration} are kept in full"
+        message = f"{why} at iteration {iteration}; {told}"
         self._recording.event(EventName.ANOMALY, message, {"first_iteration": first})
+
+    def _why_none(self) -> str:
+        if self._ring is None:
+            return "the ring is switched off"
+        return f"a step takes more than ring_bytes={self._ring_bytes}"

@@ -57,6 +57,9 @@ def test_a_pattern_without_a_schedule_is_named(tmp_path: Path) -> None:
         ("ring_iterations", -1),
         ("max_bytes", 0),
         ("max_bytes", -5),
+        ("max_bytes", 1.5),
+        ("ring_bytes", 2.5),
+        ("ring_bytes", float("inf")),
         ("budget", 5),
         ("budget", 0),
         ("replayable", -1),
@@ -70,6 +73,7 @@ def test_a_number_out_of_its_range_is_named(tmp_path: Path, option: str, value: 
 def test_numbers_of_numpy_are_numbers(tmp_path: Path) -> None:
     numbers: dict[str, Any]
     numbers = {"ring_iterations": np.int64(3), "replayable": np.int32(5), "budget": np.float32(0.1)}
+    numbers |= {"ring_bytes": 2e9, "max_bytes": np.float64(1e9)}
     Recorder(tmp_path / "run.h5", **numbers)
     del numbers["replayable"]
     assert json.loads(json.dumps(Options(**numbers).described()))["ring_iterations"] == 3

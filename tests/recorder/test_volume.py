@@ -18,12 +18,14 @@ from deeplocalize.traces import Kind, Trace, open_trace
 from .models import CASES
 
 
-def train(path: Path, x: Any = None, epochs: int = 2, **options: Any) -> Any:
+def train(
+    path: Path, x: Any = None, epochs: int = 2, run_eagerly: bool = False, **options: Any
+) -> Any:
     """Ten batches of ten an epoch, in order."""
     case = CASES["mlp"]
     keras.utils.set_random_seed(7)
     model = case.build()
-    model.compile("adam", "sparse_categorical_crossentropy")
+    model.compile("adam", "sparse_categorical_crossentropy", run_eagerly=run_eagerly)
     x = case.x if x is None else x
     callbacks = [Recorder(path, **options)]
     model.fit(
@@ -104,6 +106,30 @@ def test_the_ring_keeps_the_iterations_before_something_breaks(tmp_path: Path) -
         weights = [trace.tensor(i, layer="out", kind="weight", tensor="kernel") for i in (5, 6)]
         update = trace.tensor(5, layer="out", kind="weight_update", tensor="kernel")
         np.testing.assert_array_equal(weights[1] - weights[0], update)
+
+
+@pytest.mark.parametrize("run_eagerly", [False, True])
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({}, "tensors of iterations 0 to 7 are kept in full"),
+        ({"ring_iterations": 1}, "its tensors are kept in full"),
+        ({"ring_iterations": 0}, "no tensors are kept in full: the ring is switched off"),
+        ({"ring_bytes": 100}, "no tensors are kept in full: a step takes more than ring_bytes=100"),
+        ({"tensors": every(7), "ring_bytes": 0}, "its tensors are kept in full"),
+    ],
+)
+def test_the_trace_says_what_is_kept_of_the_iteration_that_breaks(
+    options: dict[str, Any], told: str, run_eagerly: bool, tmp_path: Path
+) -> None:
+    x = CASES["mlp"].x.copy()
+    x[73, 2] = np.inf
+    train(tmp_path / "run.h5", x, 2, run_eagerly, **options)
+    with open_trace(tmp_path / "run.h5") as trace:
+        notes = [event.message for event in trace.reader.events() if event.name == "anomaly"]
+        is_kept = 7 in set(trace.tensors["iteration"])
+    assert notes == [f"not finite for the first time at iteration 7; {told}"]
+    assert is_kept == (not told.startswith("no"))
 
 
 @pytest.mark.parametrize("mode", [{}, {"jit_compile": True}, {"run_eagerly": True}])
@@ -258,7 +284,7 @@ def test_a_function_of_the_users_own_that_fails_is_shown_with_its_line(
 
     line = failing.__code__.co_firstlineno + 1
     with pytest.warns(RuntimeWarning, match=rf"ValueError: .*, at .*test_volume.py:{line}\)"):
-        train(tmp_path / "run.h5", None, 2, **{where: failing})
+        train(tmp_path / "run.h5", None, 2, False, **{where: failing})
 
 
 @pytest.mark.parametrize("share", [0, -1, 1.5])
