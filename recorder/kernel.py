@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from deeplocalize.traces.schema import STATISTICS
 from deeplocalize.traces.statistics import statistics_row
 
-from .row_kernels import FLOAT32, FLOAT64, INT64, fill_rows
+from .row_kernels import ALONE, FLOAT32, FLOAT64, INT64, READ_BESIDE, fill_rows
 
 COLUMNS = tuple(column.name for column in STATISTICS)
 
@@ -81,6 +81,7 @@ class StepKernel:
         inputs: tuple[Any, ...] = (
             np.fromiter(map(id, read), np.uint64, len(read)),
             np.array([0 if x is None else id(x) for x in subtracted], np.uint64),
+            self._read_beside(read, subtracted),
             self._sizes,
             self._n_units,
             self._codes,
@@ -90,6 +91,20 @@ class StepKernel:
         for k in self._wide:
             if self._codes[k] == FLOAT64:
                 mend_overflow(tensors[k], minus[k], out[k])
+
+    def _read_beside(self, read: Sequence[Any], subtracted: Sequence[Any]) -> NDArray[np.int64]:
+        """For each row which other one is filled with it, as `fill_rows` wants it."""
+        beside = np.full(len(read), ALONE)
+        rows = {
+            id(x): k
+            for k, x in enumerate(read)
+            if subtracted[k] is None and not self._n_units[k] and self._codes[k] == FLOAT32
+        }
+        for k, before in enumerate(subtracted):
+            other = None if before is None else rows.pop(id(before), None)
+            if other is not None:
+                beside[k], beside[other] = other, READ_BESIDE
+        return beside
 
     def _set_layout(
         self, tensors: Sequence[NDArray[Any]], minus: Sequence[NDArray[Any] | None]

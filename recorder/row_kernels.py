@@ -1,7 +1,7 @@
 """The compiled code behind ``kernel.py``: one row of statistics for each tensor of a step.
 
 Float32 tensors are read in blocks of 2048 elements (``float32_loops.py``). Blocks with a NaN or
-Inf take a slower loop.
+Inf take a slower loop. What a weight was and what its update is are read together.
 """
 
 import numba as nb
@@ -32,6 +32,10 @@ FLOAT32, FLOAT64, INT64 = 0, 1, 2
 BLOCK = 2048
 """Elements that are read at a time."""
 
+ALONE, READ_BESIDE = -1, -2
+"""Of a row, in place of the row of what is subtracted from it: there is none that could be filled
+as well; the row itself is filled beside one of a difference."""
+
 # Where an array's address of its data stands in the object: behind what every object has. NumPy's
 # binary interface fixes it, and reading it there is ten times as fast as asking each array.
 _DATA_OFFSET = object.__basicsize__
@@ -52,14 +56,72 @@ def pointer(typing_context, address):  # type: ignore[no-untyped-def]  # numba's
     return types.voidptr(address), codegen
 
 
-@compiled(fastmath=REORDER)
-def _float32_row(address, minus, size, n_units, scratch, row, values):  # type: ignore[no-untyped-def]
+@compiled()
+def _begin_row(row, values, size):  # type: ignore[no-untyped-def]
+    """Let a row hold sums instead of means, and bounds as keys, while blocks are added to it."""
+    row[:] = 0
+    row[0] = size
+    row[5] = -1
+    row[6] = -1
+    row[7] = 0x7FFFFFFF
+    row[8] = -0x80000000
+    values[9:12] = 0.0
+
+
+@compiled()
+def _add_block(x, u, row, values):  # type: ignore[no-untyped-def]
+    """Add a block's float32 values, and their bits, to a row."""
+    lowest_bits, highest_bits, magnitude = bounds(u)
+    zeros, low, high = zeros_and_checksum(u)
+    if magnitude >= INFINITY:
+        t, a, q, lo, hi, nans, posinfs, neginfs = finite_only(x, u)
+        row[1] += nans
+        row[2] += posinfs
+        row[3] += neginfs
+    else:
+        lo = key(lowest_bits)
+        hi = key(highest_bits)
+        if _SMALLEST_SAFE < magnitude < _LARGEST_SAFE and x.size <= BLOCK:
+            t32, a32, q32 = sums_in_float32(x)
+            t = np.float64(t32)
+            a = np.float64(a32)
+            q = np.float64(q32)
+        else:
+            t, a, q = sums_in_float64(x)
+    row[4] += zeros
+    row[7] = min(row[7], np.int64(lo))
+    row[8] = max(row[8], np.int64(hi))
+    values[9] += t
+    values[10] += a
+    values[11] += q
+    words = np.uint64(row[12])
+    low = _U32(low + _U32(words))
+    high = _U32(high + _U32(words >> np.uint64(32)))
+    row[12] = np.int64((np.uint64(high) << np.uint64(32)) | np.uint64(low))
+
+
+@compiled()
+def _end_row(row, values):  # type: ignore[no-untyped-def]
+    """Make a row of what the blocks have added up to."""
+    ends = np.empty(2, np.uint32)
+    ends[0] = _U32(key(_U32(row[7])))
+    ends[1] = _U32(key(_U32(row[8])))
+    ends_as_float = ends.view(np.float32)
+    n_finite = row[0] - row[1] - row[2] - row[3]
+    if n_finite > 0:
+        values[7] = np.float64(ends_as_float[0])
+        values[8] = np.float64(ends_as_float[1])
+        values[9] /= n_finite
+        values[10] /= n_finite
+        values[11] = np.sqrt(values[11] / n_finite)
+    else:
+        values[7:12] = np.nan
+
+
+@compiled()
+def _float32_row(address, size, n_units, row, values):  # type: ignore[no-untyped-def]
     x = nb.carray(pointer(address), (size,), np.float32)
     u = nb.carray(pointer(address), (size,), np.uint32)
-    before = x
-    if minus != 0:
-        before = nb.carray(pointer(minus), (size,), np.float32)
-    scratch_bits = scratch.view(np.uint32)
     block = BLOCK
     if n_units > 0:
         block = min(max(1, BLOCK // n_units) * n_units, size)
@@ -68,86 +130,47 @@ def _float32_row(address, minus, size, n_units, scratch, row, values):  # type: 
     varied = np.zeros(first.size, np.uint32)
     for i in range(first.size):
         first[i] = u[i % n_units]
-    total = 0.0
-    absolute = 0.0
-    squares = 0.0
-    smallest = np.int32(0x7FFFFFFF)
-    largest = np.int32(-0x80000000)
-    n_zero = 0
-    n_nan = 0
-    n_posinf = 0
-    n_neginf = 0
-    low = _U32(0)
-    high = _U32(0)
+    _begin_row(row, values, size)
     notes_variation = n_units > 0
     n_noted = 0
-    start = 0
-    while start < size:
-        n = min(block, size - start)
-        xb = x[start : start + n]
-        ub = u[start : start + n]
-        if minus != 0:
-            bb = before[start : start + n]
-            for i in range(n):
-                scratch[i] = xb[i] - bb[i]
-            xb = scratch[:n]
-            ub = scratch_bits[:n]
-        lowest_bits, highest_bits, magnitude = bounds(ub)
-        zeros, low_b, high_b = zeros_and_checksum(ub)
-        if magnitude >= INFINITY:
-            t, a, q, lo, hi, nans, posinfs, neginfs = finite_only(xb, ub)
-            n_nan += nans
-            n_posinf += posinfs
-            n_neginf += neginfs
-        else:
-            lo = key(lowest_bits)
-            hi = key(highest_bits)
-            if _SMALLEST_SAFE < magnitude < _LARGEST_SAFE and n <= BLOCK:
-                t32, a32, q32 = sums_in_float32(xb)
-                t = np.float64(t32)
-                a = np.float64(a32)
-                q = np.float64(q32)
-            else:
-                t, a, q = sums_in_float64(xb)
+    for start in range(0, size, block):
+        end = min(start + block, size)
+        _add_block(x[start:end], u[start:end], row, values)
         if notes_variation:
-            note_variation(ub, first, varied)
+            note_variation(u[start:end], first, varied)
             n_noted += 1
             # After 1, 2, 4, ... blocks: most tensors show early that none of their units stands
             # still, and the rest of them is read without a further look at that.
             if n_noted & (n_noted - 1) == 0:
                 notes_variation = not all_units_vary(varied, n_units)
-        total += t
-        absolute += a
-        squares += q
-        smallest = min(smallest, lo)
-        largest = max(largest, hi)
-        n_zero += np.int64(zeros)
-        low = _U32(low + low_b)
-        high = _U32(high + high_b)
-        start += n
-    n_finite = size - n_nan - n_posinf - n_neginf
-    ends = np.empty(2, np.uint32)
-    ends[0] = _U32(key(_U32(smallest)))
-    ends[1] = _U32(key(_U32(largest)))
-    ends_as_float = ends.view(np.float32)
-    row[0] = size
-    row[1] = n_nan
-    row[2] = n_posinf
-    row[3] = n_neginf
-    row[4] = n_zero
-    row[5] = -1
-    row[6] = -1
     if n_units > 0:
         row[5], row[6] = zero_and_constant_units(first, varied, n_units)
-    if n_finite > 0:
-        values[7] = np.float64(ends_as_float[0])
-        values[8] = np.float64(ends_as_float[1])
-        values[9] = total / n_finite
-        values[10] = absolute / n_finite
-        values[11] = np.sqrt(squares / n_finite)
-    else:
-        values[7:12] = np.nan
-    row[12] = np.int64((np.uint64(high) << np.uint64(32)) | np.uint64(low))
+    _end_row(row, values)
+
+
+@compiled()
+def _float32_difference_rows(  # type: ignore[no-untyped-def]
+    address, minus, size, scratch, row, values, minus_row, minus_values
+):
+    """The row of a difference, and that of what is subtracted unless its row has no columns."""
+    x = nb.carray(pointer(address), (size,), np.float32)
+    before = nb.carray(pointer(minus), (size,), np.float32)
+    before_bits = nb.carray(pointer(minus), (size,), np.uint32)
+    scratch_bits = scratch.view(np.uint32)
+    takes_both = minus_row.size > 0
+    _begin_row(row, values, size)
+    if takes_both:
+        _begin_row(minus_row, minus_values, size)
+    for start in range(0, size, BLOCK):
+        end = min(start + BLOCK, size)
+        for i in range(end - start):
+            scratch[i] = x[start + i] - before[start + i]
+        _add_block(scratch[: end - start], scratch_bits[: end - start], row, values)
+        if takes_both:
+            _add_block(before[start:end], before_bits[start:end], minus_row, minus_values)
+    _end_row(row, values)
+    if takes_both:
+        _end_row(minus_row, minus_values)
 
 
 @compiled()
@@ -226,13 +249,10 @@ def _data_address(array):  # type: ignore[no-untyped-def]
 
 
 @compiled()
-def fill_row(code, address, minus, size, n_units, scratch, row, values):  # type: ignore[no-untyped-def]
-    """Fill a row from the data at an address; ``minus`` (0: nothing) is for float32 alone.
-
-    ``values`` are the row's own memory as float64, ``scratch`` has `BLOCK` elements.
-    """
+def fill_row(code, address, size, n_units, row, values):  # type: ignore[no-untyped-def]
+    """Fill a row from the data at an address; ``values`` are the row's own memory as float64."""
     if code == FLOAT32:
-        _float32_row(address, minus, size, n_units, scratch, row, values)
+        _float32_row(address, size, n_units, row, values)
     elif code == FLOAT64:
         x64 = nb.carray(pointer(address), (size,), np.float64)
         w64 = nb.carray(pointer(address), (2 * size,), np.uint32)
@@ -241,6 +261,30 @@ def fill_row(code, address, minus, size, n_units, scratch, row, values):  # type
         i64 = nb.carray(pointer(address), (size,), np.int64)
         v64 = nb.carray(pointer(address), (2 * size,), np.uint32)
         _wide_row(i64, v64, n_units, row, values)
+
+
+@compiled()
+def fill_difference_rows(address, minus, size, scratch, rows, k, k_minus):  # type: ignore[no-untyped-def]
+    """Fill row ``k`` of a difference of float32 values, and that of what is subtracted.
+
+    Read together, a weight and its update take three reads where they would take four.
+
+    Parameters
+    ----------
+    scratch
+        `BLOCK` elements to work in.
+    rows
+        (rows, columns), of which ``k_minus`` becomes that of the values at ``minus``, unless it is
+        `ALONE`.
+    """
+    values = rows.view(np.float64)
+    if k_minus >= 0:
+        minus_row, minus_values = rows[k_minus], values[k_minus]
+    else:
+        minus_row, minus_values = rows[k, :0], values[k, :0]
+    _float32_difference_rows(
+        address, minus, size, scratch, rows[k], values[k], minus_row, minus_values
+    )
 
 
 @compiled()
@@ -258,10 +302,17 @@ def is_finite(code, address, size):  # type: ignore[no-untyped-def]
 
 
 @compiled()
-def fill_rows(first, last, arrays, minus, sizes, n_units, codes, out):  # type: ignore[no-untyped-def]
-    """Fill rows ``first`` to ``last``; ``arrays`` and ``minus`` are addresses of array objects."""
+def fill_rows(first, last, arrays, minus, beside, sizes, n_units, codes, out):  # type: ignore[no-untyped-def]
+    """Fill rows ``first`` to ``last``; ``arrays`` and ``minus`` are addresses of array objects.
+
+    ``beside``: for each row that of what is subtracted, which is filled with it; or `ALONE`, or
+    `READ_BESIDE`.
+    """
     values = out.view(np.float64)
     scratch = np.empty(BLOCK, np.float32)
     for k in range(first, last):
         address, before = _data_address(arrays[k]), _data_address(minus[k])
-        fill_row(codes[k], address, before, sizes[k], n_units[k], scratch, out[k], values[k])
+        if before != 0:
+            fill_difference_rows(address, before, sizes[k], scratch, out, k, beside[k])
+        elif beside[k] != READ_BESIDE:
+            fill_row(codes[k], address, sizes[k], n_units[k], out[k], values[k])

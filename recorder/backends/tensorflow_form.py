@@ -14,7 +14,7 @@ from deeplocalize.traces.schema import Kind
 from ..kernel import ELEMENTS_WORTH_A_THREAD, N_THREADS, mend_overflow
 from ..measurement import UNIT_KINDS
 from ..row import N_COLUMNS
-from ..row_kernels import FLOAT32, FLOAT64, INT64
+from ..row_kernels import ALONE, FLOAT32, FLOAT64, INT64, READ_BESIDE
 from ..step_values import StepValues
 from .step_tensors import Tapped
 from .tensorflow_c_api import add_operation, library, new_status
@@ -180,8 +180,12 @@ class WaitingForm:
             minus = -1 if read.minus is None else self._places[id(read.minus)]
             has_units = one.kind in UNIT_KINDS and one.minus is None
             source = sources.setdefault((place, minus, has_units), k)
-            layout[k] = (source, place, minus, has_units, 0, code)
+            layout[k] = (source, place, minus, ALONE, has_units, 0, code)
             layout["is_watched"][source] |= one.kind not in _SEEN_LATER
+        for k in np.flatnonzero((layout["source"] == np.arange(len(layout)))):
+            other = sources.pop((layout[k]["place_of_minus"], -1, False), None)
+            if other is not None:
+                layout["beside"][[k, other]] = other, READ_BESIDE
         return layout
 
     def _groups(self) -> Iterator[tuple[int, int]]:

@@ -5,7 +5,7 @@ import numpy as np
 
 from ..compiled import compiled
 from ..row import N_COLUMNS
-from ..row_kernels import BLOCK, fill_row, is_finite, pointer
+from ..row_kernels import BLOCK, READ_BESIDE, fill_difference_rows, fill_row, is_finite, pointer
 from .tensorflow_calls import axis, data, n_axes, n_elements
 from .tensorflow_records import LAYOUT, LEFT_OUT, LEFT_OUT_BROKEN, MEASURED, QUEUE
 
@@ -21,19 +21,20 @@ def measure(form, first, end, handles):  # type: ignore[no-untyped-def]
     values = rows.view(np.float64)
     scratch = np.empty(BLOCK, np.float32)
     for k in range(first, end):
-        if layout[k].source != k:
+        if layout[k].source != k or (measures and layout[k].beside == READ_BESIDE):
             continue
         tensor, code = handles[layout[k].place], layout[k].code
         size = n_elements(tensor)
         address = np.uint64(data(tensor))
-        before = np.uint64(0)
-        if layout[k].place_of_minus >= 0:
+        if measures and layout[k].place_of_minus >= 0:
             before = np.uint64(data(handles[layout[k].place_of_minus]))
+            fill_difference_rows(address, before, size, scratch, rows, k, layout[k].beside)
+            continue
         if measures:
             n_units = 0
             if layout[k].has_units and size > 0 and n_axes(tensor) >= 2:
                 n_units = axis(tensor, n_axes(tensor) - 1)
-            fill_row(code, address, before, size, n_units, scratch, rows[k], values[k])
+            fill_row(code, address, size, n_units, rows[k], values[k])
             continue
         for column in range(N_COLUMNS):
             rows[k, column] = 0
@@ -44,12 +45,21 @@ def measure(form, first, end, handles):  # type: ignore[no-untyped-def]
 
 @compiled()
 def rows_of_part(form, part, handles):  # type: ignore[no-untyped-def]
-    """From which row to before which: a row is its part's in which the middle of it lies."""
+    """From which row to before which: a row is its part's in which the middle of it lies.
+
+    Parts are equal in what `measure` reads, which takes nearly all the time.
+    """
+    queue = nb.carray(pointer(form.queue), (1,), QUEUE)[0]
+    measures = queue.spent_ns <= queue.left_ns
     layout = nb.carray(pointer(form.layout), (form.n_rows,), LAYOUT)
     sizes = np.zeros(form.n_rows, np.int64)
     for k in range(form.n_rows):
-        if layout[k].source == k:
-            sizes[k] = n_elements(handles[layout[k].place])
+        if layout[k].source != k:
+            continue
+        n_reads = layout[k].is_watched
+        if measures:
+            n_reads = 1 + (layout[k].place_of_minus >= 0) - (layout[k].beside == READ_BESIDE)
+        sizes[k] = n_reads * n_elements(handles[layout[k].place])
     n_halves = max(1, 2 * sizes.sum())
     first, end, n_before = 0, 0, 0
     for k in range(form.n_rows):

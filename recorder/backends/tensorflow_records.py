@@ -71,14 +71,15 @@ LAYOUT = np.dtype(
         ("source", np.int64),
         ("place", np.int64),
         ("place_of_minus", np.int64),
+        ("beside", np.int64),
         ("has_units", np.int64),
         ("is_watched", np.int64),
         ("code", np.int64),
     ]
 )
 """For each row: which row has the same numbers (itself, unless one before it does), the place of
-the tensor that it is of and of what is subtracted from it (-1: nothing), whether its units are
-counted, whether it is looked at where the budget leaves it out, and the type of its elements
+the tensor that it is of and of what is subtracted from it (-1: nothing), the row of that, which is
+filled with it (`row_kernels.py`; or `ALONE`, or `READ_BESIDE`), whether its units are counted, whether it is looked at where the budget leaves it out, and the type of its elements
 (`row_kernels.py`)."""
 
 GROUP = np.dtype(
