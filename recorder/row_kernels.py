@@ -163,11 +163,12 @@ def _float32_difference_rows(  # type: ignore[no-untyped-def]
         _begin_row(minus_row, minus_values, size)
     for start in range(0, size, BLOCK):
         end = min(start + BLOCK, size)
-        for i in range(end - start):
-            scratch[i] = x[start + i] - before[start + i]
+        after_block, before_block = x[start:end], before[start:end]
+        for i in range(after_block.size):
+            scratch[i] = after_block[i] - before_block[i]
         _add_block(scratch[: end - start], scratch_bits[: end - start], row, values)
         if takes_both:
-            _add_block(before[start:end], before_bits[start:end], minus_row, minus_values)
+            _add_block(before_block, before_bits[start:end], minus_row, minus_values)
     _end_row(row, values)
     if takes_both:
         _end_row(minus_row, minus_values)
