@@ -172,9 +172,7 @@ class Session:
         """
         if self.asks_for_tensors:
             return sys.maxsize
-        # The latest that a budget leaves out is measured after all if it breaks.
-        least = 0 if self._options.budget is None else 1
-        return max(least, self._steps.n_steps_kept(n_bytes))
+        return self._steps.n_steps_kept(n_bytes)
 
     def failed(self, error: Exception) -> None:
         """Stop recording, warn once, let the training go on."""

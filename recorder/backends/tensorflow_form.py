@@ -153,12 +153,12 @@ class WaitingForm:
             others: dict[str, Any] = numbers_of(numbers[k])
             others |= {"known_bytes": sizes[k], "is_allowed": True}
             others["has_tensors"] = held[k].is_complete
-            if outcomes[k] == MEASURED:
+            if outcomes[k] != MEASURED and (outcomes[k] == LEFT_OUT or not watches):
+                others |= {"is_allowed": False, "is_finite": True}
+            elif outcomes[k] == MEASURED or not held[k].is_complete:
                 others["rows"] = rows[k]
                 for row in self._float64:
                     mend_overflow(values[row], minus[row], rows[k, row])
-            elif outcomes[k] == LEFT_OUT or not watches:
-                others |= {"is_allowed": False, "is_finite": True}
             age_ns = library().TF_NowNanos() - ended_ns[k]
             yield StepValues(values, minus, **others), max(0, age_ns) / 1e9
 

@@ -11,11 +11,26 @@ from .tensorflow_records import LAYOUT, LEFT_OUT, LEFT_OUT_BROKEN, MEASURED, QUE
 
 
 @compiled()
+def _is_in_time(form):  # type: ignore[no-untyped-def]
+    """Whether the budget allows for the step."""
+    queue = nb.carray(pointer(form.queue), (1,), QUEUE)[0]
+    return queue.spent_ns <= queue.left_ns
+
+
+@compiled()
+def _measures(form):  # type: ignore[no-untyped-def]
+    """Whether rows are filled: of a step whose tensors do not wait until it is known to break, too.
+
+    To look at them takes as long, for all but reading them is quick.
+    """
+    return form.n_whole_steps == 0 or _is_in_time(form)
+
+
+@compiled()
 def measure(form, first, end, handles):  # type: ignore[no-untyped-def]
     """Fill some rows, or only look whether all is finite; what has become of them."""
-    queue = nb.carray(pointer(form.queue), (1,), QUEUE)[0]
-    measures = queue.spent_ns <= queue.left_ns
-    outcome = MEASURED if measures else LEFT_OUT
+    measures = _measures(form)
+    outcome = MEASURED if _is_in_time(form) else LEFT_OUT
     layout = nb.carray(pointer(form.layout), (form.n_rows,), LAYOUT)
     rows = nb.carray(pointer(form.current_rows), (form.n_rows, N_COLUMNS), np.int64)
     values = rows.view(np.float64)
@@ -49,8 +64,7 @@ def rows_of_part(form, part, handles):  # type: ignore[no-untyped-def]
 
     Parts are equal in what `measure` reads, which takes nearly all the time.
     """
-    queue = nb.carray(pointer(form.queue), (1,), QUEUE)[0]
-    measures = queue.spent_ns <= queue.left_ns
+    measures = _measures(form)
     layout = nb.carray(pointer(form.layout), (form.n_rows,), LAYOUT)
     sizes = np.zeros(form.n_rows, np.int64)
     for k in range(form.n_rows):

@@ -45,6 +45,7 @@ from .tensorflow_records import (
     FORM,
     GROUP,
     LAYOUT,
+    LEFT_OUT,
     LEFT_OUT_BROKEN,
     MEASURED,
     MOST_STEPS,
@@ -260,6 +261,8 @@ def _hand_over_operation(kernel, context):  # type: ignore[no-untyped-def]
     rows = nb.carray(pointer(form.rows), (MOST_STEPS, form.n_rows, N_COLUMNS), np.int64)[step]
     outcome, spent_ns, n_bytes = _read_reports(form, context)
     is_broken = _copy_rows(form, rows) or outcome == LEFT_OUT_BROKEN
+    if is_broken and outcome == LEFT_OUT:
+        outcome = LEFT_OUT_BROKEN
     _copy_numbers(form, context, step)
     tensors = nb.carray(pointer(form.tensors), (MOST_STEPS, form.n_tensors), np.int64)[step]
     n_held_bytes = 0

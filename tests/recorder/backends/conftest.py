@@ -14,6 +14,25 @@ def default_policy() -> Iterator[None]:
 
 
 @pytest.fixture
+def operations(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Those that the steps were given, by name: many groups, and three parts."""
+    tensorflow_form = pytest.importorskip("deeplocalize.recorder.backends.tensorflow_form")
+    names: list[str] = []
+    add = tensorflow_form.add_operation
+
+    def noted(name: str, *arguments: Any) -> Any:
+        names.append(name)
+        return add(name, *arguments)
+
+    for option in ("_GROUP_ELEMENTS", "_HELD_GROUP_ELEMENTS"):
+        monkeypatch.setattr(tensorflow_form, option, 100)
+    monkeypatch.setattr(tensorflow_form, "ELEMENTS_WORTH_A_THREAD", 1)
+    monkeypatch.setattr(tensorflow_form, "N_THREADS", 3)
+    monkeypatch.setattr(tensorflow_form, "add_operation", noted)
+    return names
+
+
+@pytest.fixture
 def takes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many steps waited each time that they were taken."""
     tensorflow_queue = pytest.importorskip("deeplocalize.recorder.backends.tensorflow_queue")

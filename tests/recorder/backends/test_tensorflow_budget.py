@@ -19,16 +19,17 @@ from .queued import Takes, fitted
 pytest.importorskip("deeplocalize.recorder.backends.tensorflow_queue")
 
 
+@pytest.mark.parametrize("ring", [{}, {"ring_iterations": 1}, {"ring_bytes": 0}])
 @pytest.mark.parametrize("policy", ["float32", "float64", "mixed_bfloat16"])
 def test_a_step_that_a_budget_left_out_is_measured_in_full_where_it_breaks(
-    policy: str, tmp_path: Path, takes: Takes
+    policy: str, ring: dict[str, int], tmp_path: Path, takes: Takes
 ) -> None:
     x = VECTORS.astype("float64" if policy == "float64" else "float32")
     x[73, 2] = np.inf
     for name, options in [("all.h5", {}), ("few.h5", {"budget": 1e-6})]:
         keras.utils.clear_session()  # names of layers begin anew
         keras.config.set_dtype_policy(policy)
-        fitted(tmp_path / name, x, **options)
+        fitted(tmp_path / name, x, **options, **ring)
     assert sum(takes) == 60
     with open_trace(tmp_path / "few.h5") as few, open_trace(tmp_path / "all.h5") as everything:
         found, expected = few.statistics(), everything.statistics()
@@ -37,7 +38,25 @@ def test_a_step_that_a_budget_left_out_is_measured_in_full_where_it_breaks(
         expected = expected[expected["iteration"].isin([0, 7])].reset_index(drop=True)
         pd.testing.assert_frame_equal(found, expected, check_exact=True)
         np.testing.assert_array_equal(few.iterations["loss"], everything.iterations["loss"])
-        assert np.isinf(few.tensor(7, kind="input")).any()
+        if ring.get("ring_bytes") != 0:
+            assert np.isinf(few.tensor(7, kind="input")).any()
+
+
+@pytest.mark.parametrize("ring", [{}, {"ring_bytes": 0}])
+def test_a_step_of_many_groups_and_parts_is_left_out_whole_or_measured_whole(
+    ring: dict[str, int], tmp_path: Path, operations: list[str]
+) -> None:
+    x = VECTORS.copy()
+    x[73, 2] = np.nan
+    fitted(tmp_path / "all.h5", x, **ring)
+    assert operations.count("DeeplocalizeMeasure") >= 3
+    keras.utils.clear_session()
+    fitted(tmp_path / "few.h5", x, budget=1e-6, **ring)
+    with open_trace(tmp_path / "few.h5") as few, open_trace(tmp_path / "all.h5") as everything:
+        found, expected = few.statistics(), everything.statistics()
+    assert list(found["iteration"].unique()) == [0, 7]
+    expected = expected[expected["iteration"].isin([0, 7])].reset_index(drop=True)
+    pd.testing.assert_frame_equal(found, expected, check_exact=True)
 
 
 def test_steps_are_measured_again_once_the_budget_allows(

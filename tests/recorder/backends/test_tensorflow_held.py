@@ -1,6 +1,7 @@
 """Which tensors of the steps that wait within TensorFlow are held in memory, and for how long."""
 
 import itertools
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -131,32 +132,13 @@ def test_the_ring_is_that_of_steps_handed_over_one_by_one(tmp_path: Path, held: 
         assert {entry.iteration for entry in trace.reader.tensor_entries()} == {5, 6, 7}
 
 
-@pytest.mark.parametrize("options", [{"ring_iterations": 1}, {"ring_bytes": 0, "budget": 1}])
 def test_of_the_latest_step_alone_the_tensors_are_held_once_it_breaks(
-    options: dict[str, Any], tmp_path: Path, held: Held
+    tmp_path: Path, held: Held
 ) -> None:
     x = VECTORS.copy()
     x[73, 2] = np.nan
-    fitted(tmp_path / "run.h5", x, **options)
+    fitted(tmp_path / "run.h5", x, ring_iterations=1)
     assert held == [False] * 7 + [True] + [False] * 22
-
-
-@pytest.fixture
-def operations(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Those that the steps were given, by name: many groups, and three parts."""
-    names: list[str] = []
-    add = tensorflow_form.add_operation
-
-    def noted(name: str, *arguments: Any) -> Any:
-        names.append(name)
-        return add(name, *arguments)
-
-    for option in ("_GROUP_ELEMENTS", "_HELD_GROUP_ELEMENTS"):
-        monkeypatch.setattr(tensorflow_form, option, 100)
-    monkeypatch.setattr(tensorflow_form, "ELEMENTS_WORTH_A_THREAD", 1)
-    monkeypatch.setattr(tensorflow_form, "N_THREADS", 3)
-    monkeypatch.setattr(tensorflow_form, "add_operation", noted)
-    return names
 
 
 @pytest.mark.parametrize("n_iterations", [None, 0])
@@ -305,3 +287,38 @@ def test_nothing_is_held_of_a_step_that_failed_within(
     assert pending == [(True, False)]
     with open_trace(tmp_path / "run.h5") as trace:
         assert trace.n_iterations == 3
+
+
+@pytest.mark.parametrize("n_iterations", [None, 1, 0])
+def test_a_loop_goes_on_being_recorded_after_a_step_that_failed_within(
+    n_iterations: int | None, tmp_path: Path, operations: list[str]
+) -> None:
+    tf = pytest.importorskip("tensorflow")
+    calls = itertools.count()
+
+    def failing(weight: Any) -> Any:
+        if next(calls) == 3:
+            raise RuntimeError("a constraint of one's own")
+        return weight
+
+    def constraint(weight: Any) -> Any:  # applied to the updated weight: most has run by then
+        return tf.ensure_shape(tf.numpy_function(failing, [weight], tf.float32), weight.shape)
+
+    head = keras.layers.Dense(1, kernel_constraint=constraint)
+    model = keras.Sequential([keras.Input((VECTORS.shape[1],)), keras.layers.Dense(50), head])
+    model.compile("sgd", "mse", jit_compile=False)
+    batches = [VECTORS[i : i + 10] for i in range(0, 80, 10)]
+    batches[-1] = np.full_like(batches[-1], np.inf)
+    recorder = Recorder(tmp_path / "run.h5", ring_iterations=n_iterations)
+    with recorder.recording(model):
+        for k, x in enumerate(batches):
+            with pytest.raises(Exception, match="one's own") if k == 3 else nullcontext():
+                model.train_on_batch(x, LABELS[:10].astype("float32"))
+    del batches[3]
+    with open_trace(tmp_path / "run.h5") as trace:
+        found = trace.statistics(kind="input")["checksum"].tolist()
+        assert found == [statistics_row(x)["checksum"] for x in batches]
+        kept = sorted({entry.iteration for entry in trace.reader.tensor_entries()})
+        assert kept == ([] if n_iterations == 0 else list(range(7 - (n_iterations or 7), 7)))
+        for iteration in kept:
+            np.testing.assert_array_equal(trace.tensor(iteration, kind="input"), batches[iteration])
