@@ -13,7 +13,6 @@ from numba.extending import intrinsic
 from .compiled import compiled
 from .float32_loops import (
     INFINITY,
-    REORDER,
     all_units_vary,
     are_finite,
     bounds,

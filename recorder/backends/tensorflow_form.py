@@ -182,7 +182,7 @@ class WaitingForm:
             source = sources.setdefault((place, minus, has_units), k)
             layout[k] = (source, place, minus, ALONE, has_units, 0, code)
             layout["is_watched"][source] |= one.kind not in _SEEN_LATER
-        for k in np.flatnonzero((layout["source"] == np.arange(len(layout)))):
+        for k in np.flatnonzero(layout["source"] == np.arange(len(layout))).tolist():
             other = sources.pop((layout[k]["place_of_minus"], -1, False), None)
             if other is not None:
                 layout["beside"][[k, other]] = other, READ_BESIDE

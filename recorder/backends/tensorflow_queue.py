@@ -87,7 +87,7 @@ class StepQueue:
             for values, age_s in form.steps(n, bool(queue["watches"])):
                 if self._session.step(form.plan, values, age_s):
                     self._session.nothing_more()
-                form.hold(self._session.n_steps_kept(values.n_bytes))
+            form.hold(self._session.n_steps_kept(values.n_bytes))
         queue["left_ns"] = self._left_ns()
         queue["watches"] = self._session.watches
         queue["is_open"] = is_open = self._session.takes_steps

@@ -79,7 +79,8 @@ LAYOUT = np.dtype(
 )
 """For each row: which row has the same numbers (itself, unless one before it does), the place of
 the tensor that it is of and of what is subtracted from it (-1: nothing), the row of that, which is
-filled with it (`row_kernels.py`; or `ALONE`, or `READ_BESIDE`), whether its units are counted, whether it is looked at where the budget leaves it out, and the type of its elements
+filled with it (`row_kernels.py`; or `ALONE`, or `READ_BESIDE`), whether its units are counted,
+whether it is looked at where the budget leaves it out, and the type of its elements
 (`row_kernels.py`)."""
 
 GROUP = np.dtype(

@@ -89,6 +89,19 @@ def test_a_difference_is_taken_in_the_tensors_own_precision(dtype: str) -> None:
     assert_same(row_of(after, before), statistics_row(after - before))
 
 
+@pytest.mark.parametrize("n", [0, 1, 2048, 5000])
+@pytest.mark.parametrize("bad", [1.0, np.nan, -np.inf])
+def test_a_tensor_is_read_beside_what_it_is_subtracted_from(n: int, bad: float) -> None:
+    rng = np.random.default_rng(4)
+    before, after, later = (rng.normal(size=n).astype(np.float32) for _ in range(3))
+    before[-1:] = bad
+    tensors, minus = [before, after, after, later], [None, None, before, before]
+    out = np.full((4, len(COLUMNS)), -7, np.int64)
+    StepKernel([False] * 4)(tensors, minus, out)
+    for row, x, subtracted in zip(out, tensors, minus, strict=True):
+        assert_same(row_of_bits(row), statistics_row(x if subtracted is None else x - subtracted))
+
+
 def test_arrays_that_are_not_contiguous_are_read_in_their_own_order() -> None:
     x = np.arange(24, dtype=np.float32).reshape(4, 6).T
     assert_same(row_of(x, has_units=True), statistics_row(x, True))
