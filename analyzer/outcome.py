@@ -169,7 +169,8 @@ class Outcome:
         return levels is not None and levels.share_left(self.first_loss.mean) > DIVERGED
 
     def __str__(self) -> str:
-        parts = [f"loss {self.first_loss.mean:.4g} at first, {self.last_loss.mean:.4g} at last"]
+        last = "at last" if self.state is not State.BROKEN else "before it was not finite any more"
+        parts = [f"loss {self.first_loss.mean:.4g} at first, {self.last_loss.mean:.4g} {last}"]
         if self.levels is not None:
             parts.append(f"{self.levels.trivial:.4g} needs no learning")
             if self.levels.perfect:

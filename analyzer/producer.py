@@ -165,12 +165,17 @@ def _of_output(header: Header, layer: int, place: Place, window: Window) -> Prod
     takes_input = any(takes_batch(header, i) for i in (layer, *alternatives)) or bool(operations)
     unseen = (Kind.INPUT,) if takes_input and window.lacks(Kind.INPUT) else ()
     subject, received = str(place.layer), f"receives finite inputs{weights}"
+    # Of a batch in float64, which Keras casts to the type in which it computes.
+    largest = window.largest_magnitude(input_series(header, layer))
+    dtype = header.series[place.series].dtype
     if operations:
         names = ", ".join(f'"{name}"' for name in operations)
         subject = f"{place.layer}, or an operation before it that is no layer ({names}),"
         received = "receives only finite values that were recorded"
     elif alternatives:
         received = "is the first recorded one after layers whose output is not in the trace"
+    elif largest > largest_finite(dtype):
+        received = f"receives inputs up to {largest:.4g}, which is infinite in {dtype}"
     elif unseen:
         received = "takes the input of the batch, which was not recorded"
     return Producer(

@@ -108,7 +108,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--max-bytes",
-        type=_of("a number of bytes, 1 or more", lambda text: _at_least(1, int(text))),
+        type=_of("a whole number of bytes, 1 or more", lambda text: _at_least(1, _bytes(text))),
         metavar="N",
         help="size at which the recording stops",
     )
@@ -120,7 +120,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--ring-bytes",
-        type=_of("a number of bytes, 0 or more", lambda text: _at_least(0, int(text))),
+        type=_of("a whole number of bytes, 0 or more", lambda text: _at_least(0, _bytes(text))),
         metavar="N",
         help="memory for them, at most",
     )
@@ -143,6 +143,13 @@ def _of(wanted: str, read: Callable[[str], Any]) -> Callable[[str], Any]:
             raise argparse.ArgumentTypeError(f"wanted {wanted}; found {text!r}") from None
 
     return convert
+
+
+def _bytes(text: str) -> int:
+    """As 2000000000 or 2e9."""
+    if not float(text).is_integer():
+        raise ValueError(text)
+    return int(float(text))
 
 
 def _share(text: str) -> float:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from deeplocalize.traces.schema import Kind
 
+from ..checks.targets import known_range
 from ..constraint import constraint_of
 from ..findings import Finding
 from ..optimizer import optimizer_facts
@@ -108,10 +109,16 @@ def _has_fitting_output(case: Case, finding: Finding) -> bool:
 
 
 def _enough_units(case: Case, finding: Finding) -> str:
-    program = case.facts.program if case.facts is not None else None
-    high = program.target.max if program is not None and program.target is not None else None
-    n = int(high) + 1 if high is not None else "n_classes"
-    return f'Dense({n}, activation="softmax") with loss="sparse_categorical_crossentropy"'
+    known = known_range(case.facts) if case.facts is not None else None
+    n = int(known[2]) + 1 if known is not None else "n_classes"
+    output = f'Dense({n}, activation="softmax") with loss="sparse_categorical_crossentropy"'
+    if known is None or known[2] == known[0].max:
+        return output
+    # Nobody but the exception that ended the run tells of that label.
+    return (
+        "Look at the rows whose label no other batch has:\n"
+        f"print(np.flatnonzero(y > {known[0].max:g}))\nIf they are right: {output}"
+    )
 
 
 def _fitting_loss(case: Case, finding: Finding) -> str:

@@ -32,7 +32,8 @@ def _sighted(facts: Facts, weight: float, value: float, sentence: str) -> Sighti
     return Sighting(Kind.LABEL, None, Severity.SEVERE, weight, value, sentence)
 
 
-def _known(facts: Facts) -> tuple[DataSummary, float, float] | None:
+def known_range(facts: Facts) -> tuple[DataSummary, float, float] | None:
+    """The target, and its least and greatest value; None where there is none."""
     target = facts.program.target
     if target is None or target.min is None or target.max is None:
         return None
@@ -42,7 +43,7 @@ def _known(facts: Facts) -> tuple[DataSummary, float, float] | None:
 
 
 def _class_numbers(facts: Facts, threshold: float) -> Iterator[Sighting]:
-    known, loss = _known(facts), facts.program.loss
+    known, loss = known_range(facts), facts.program.loss
     if known is None or loss.name != "sparse_categorical_crossentropy":
         return
     target, low, high = known
@@ -62,7 +63,7 @@ def _class_numbers(facts: Facts, threshold: float) -> Iterator[Sighting]:
 
 
 def _too_few_outputs(facts: Facts, threshold: float) -> Iterator[Sighting]:
-    known, head, loss = _known(facts), facts.head, facts.program.loss
+    known, head, loss = known_range(facts), facts.head, facts.program.loss
     if known is None or head is None or not head.n_units:
         return
     target, low, high = known
@@ -83,7 +84,7 @@ def _too_few_outputs(facts: Facts, threshold: float) -> Iterator[Sighting]:
 
 
 def _binary_targets(facts: Facts, threshold: float) -> Iterator[Sighting]:
-    known, loss = _known(facts), facts.program.loss
+    known, loss = known_range(facts), facts.program.loss
     if known is None or loss.name not in ("binary_crossentropy", "binary_focal_crossentropy"):
         return
     target, low, high = known
@@ -98,7 +99,7 @@ def _binary_targets(facts: Facts, threshold: float) -> Iterator[Sighting]:
 
 
 def _loss_does_not_fit(facts: Facts, threshold: float) -> Iterator[Sighting]:
-    known, loss, head = _known(facts), facts.program.loss, facts.head
+    known, loss, head = known_range(facts), facts.program.loss, facts.head
     if known is None or not loss.name:
         return
     target, low, high = known
@@ -142,7 +143,7 @@ def _are_classes(target: DataSummary, columns: int) -> bool:
 
 
 def _not_scaled(facts: Facts, threshold: float) -> Iterator[Sighting]:
-    known, loss = _known(facts), facts.program.loss
+    known, loss = known_range(facts), facts.program.loss
     if known is None or not loss.is_distance:
         return
     target = known[0]
@@ -155,7 +156,7 @@ def _not_scaled(facts: Facts, threshold: float) -> Iterator[Sighting]:
 
 
 def _constant(facts: Facts, threshold: float) -> Iterator[Sighting]:
-    known = _known(facts)
+    known = known_range(facts)
     if known is None or known[0].n_samples < threshold or known[1] != known[2]:
         return
     target, value, _ = known

@@ -355,3 +355,14 @@ def test_products_are_blamed_only_where_they_can_overflow() -> None:
     assert fault_of(broken("fc1")).hint == ""
     run = broken("fc1").put(22, Kind.INPUT, max=1e20).put(22, Kind.WEIGHT, "fc1", max=1e17)
     assert "products of values up to 1e+20 leave the range" in fault_of(run).hint
+
+
+def test_an_input_beyond_the_range_of_what_the_layer_computes_in_is_not_called_finite() -> None:
+    series = tuple(
+        replace(s, dtype="float64" if s.kind is Kind.INPUT else s.dtype) for s in HEADER.series
+    )
+    run = FakeRun(header=replace(HEADER, series=series)).put(22, Kind.INPUT, max=1e39)
+    run.put(22, Kind.OUTPUT, "fc1", n_posinf=1).breaks(22, Kind.OUTPUT, "fc1")
+    explanation = fault_of(run).explanation
+    assert "inputs up to 1e+39, which is infinite in float32" in explanation
+    assert "finite inputs" not in explanation

@@ -126,9 +126,11 @@ def test_the_options_of_the_recorder_can_be_given(folder: Path) -> None:
     [
         ("--every", "0", "a number of iterations, 1 or more"),
         ("--budget", "3", "a share of the time, above 0 and up to 1"),
-        ("--max-bytes", "much", "a number of bytes, 1 or more"),
-        ("--max-bytes", "0", "a number of bytes, 1 or more"),
-        ("--ring-bytes", "-1", "a number of bytes, 0 or more"),
+        ("--max-bytes", "much", "a whole number of bytes, 1 or more"),
+        ("--max-bytes", "1.5", "a whole number of bytes, 1 or more"),
+        ("--max-bytes", "inf", "a whole number of bytes, 1 or more"),
+        ("--max-bytes", "0", "a whole number of bytes, 1 or more"),
+        ("--ring-bytes", "-1", "a whole number of bytes, 0 or more"),
     ],
 )
 def test_an_option_that_makes_no_sense_is_refused_before_the_script_runs(
