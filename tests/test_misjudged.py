@@ -331,6 +331,20 @@ def test_a_recording_cut_short_is_not_a_training_cut_short(tmp_path: Path) -> No
     assert "recorded are only its iterations to" in ending(diagnosis.run)
 
 
+def test_one_label_that_ended_the_run_is_to_be_looked_at_before_the_layer(tmp_path: Path) -> None:
+    x, y = classes(256)
+    y[-1] = 7
+    model = stack(layers.Dense(3, activation="softmax"))
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    path = tmp_path / "run.h5"
+    with pytest.raises(Exception, match="label value of 7"), Recorder(path).recording(model):
+        for first in range(0, 256, 32):
+            model.train_on_batch(x[first : first + 32], y[first : first + 32])
+    fix = analyze(path).suspects[0].fix
+    assert "print(np.flatnonzero(y > 2))" in fix
+    assert "Dense(8" in fix
+
+
 def test_heavy_tails_that_are_learned_from_are_no_fault(tmp_path: Path) -> None:
     keras.utils.set_random_seed(1)
     random = draw()
