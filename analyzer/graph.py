@@ -178,13 +178,20 @@ def takes_batch(header: Header, layer: int) -> bool:
     folder = header.layers[layer].path.rpartition("/")[0]
     outer = _places(header).get(folder)
     if outer is not None:
-        return (takes_input or not names) and takes_batch(header, outer)
+        is_entered_here = takes_input or (not names and _is_first(header, layer))
+        return is_entered_here and takes_batch(header, outer)
     return takes_input or (not names and _is_first(header, layer))
 
 
 def _is_first(header: Header, layer: int) -> bool:
-    orders = [one.order for one in header.layers if one.class_name != "InputLayer"]
-    return header.layers[layer].order <= min(orders, default=header.layers[layer].order)
+    """Whether no layer comes before it: of a layer within a model, none beside it."""
+    folder, order = header.layers[layer].path.rpartition("/")[0], header.layers[layer].order
+    siblings = [
+        one.order
+        for one in header.layers
+        if one.class_name != "InputLayer" and one.path.rpartition("/")[0] == folder
+    ]
+    return order <= min(siblings, default=order)
 
 
 def unseen_before(header: Header, layer: int, is_seen: Callable[[int], bool]) -> tuple[int, ...]:

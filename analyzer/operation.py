@@ -69,8 +69,9 @@ def overflow_hint(
     dtype = min(dtypes, key=largest_finite, default="float32")
     largest = window.largest_magnitude(known)
     values = f" of values up to {largest:.3g}" if known else ""
-    n_summed = max((window.value(i, "n") for i in known), default=0)
-    if not is_recurrent and n_summed * largest**2 < largest_finite(dtype):
+    # No sum has more products than the largest tensor has elements. NaN where nothing is known.
+    n_summed = max((window.value(i, "n") for i in known), default=1)
+    if not is_recurrent and largest < np.sqrt(largest_finite(dtype) / max(n_summed, 1)):
         return ""
     hint = f"products{values} leave the range of {dtype} (up to {largest_finite(dtype):.3g})"
     if not is_recurrent:

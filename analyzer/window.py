@@ -54,10 +54,15 @@ class Window:
         return self.value(series, "n") >= 0
 
     def lacks(self, kind: Kind) -> bool:
-        """Whether the step had something of a kind that the trace does not hold at the moment."""
+        """Whether the step had something of a kind that the trace does not hold at the moment.
+
+        Every step has an input.
+        """
         series = [i for i, one in enumerate(self.header.series) if one.kind is kind]
-        is_left_out = any(entry.kind is kind for entry in self.header.unrecorded)
-        return is_left_out or (bool(series) and not any(map(self.is_recorded, series)))
+        if any(entry.kind is kind for entry in self.header.unrecorded):
+            return True
+        is_there = bool(series) or kind is Kind.INPUT
+        return is_there and not any(map(self.is_recorded, series))
 
     def is_certain(self, series: int) -> bool:
         """Whether the step recorded the tensor itself, or an exact replay of it at the moment."""

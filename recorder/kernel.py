@@ -51,6 +51,7 @@ class StepKernel:
     def __init__(self, has_units: Sequence[bool]) -> None:
         self._has_units = tuple(has_units)
         self._layout: list[Any] | None = None
+        self._beside: NDArray[np.int64] | None = None
 
     def __call__(
         self,
@@ -78,10 +79,14 @@ class StepKernel:
             read[k] = np.ascontiguousarray(read[k])
             before = subtracted[k]
             subtracted[k] = None if before is None else np.ascontiguousarray(before)
+        beside = self._read_beside(read, subtracted)
+        if self._beside is None or not np.array_equal(beside, self._beside):
+            n_reads = 1 + np.array([x is not None for x in subtracted]) - (beside == READ_BESIDE)
+            self._beside, self._parts = beside, _parts(self._sizes * n_reads)
         inputs: tuple[Any, ...] = (
             np.fromiter(map(id, read), np.uint64, len(read)),
             np.array([0 if x is None else id(x) for x in subtracted], np.uint64),
-            self._read_beside(read, subtracted),
+            beside,
             self._sizes,
             self._n_units,
             self._codes,
@@ -126,7 +131,7 @@ class StepKernel:
             [x.shape[-1] if counts else 0 for counts, x in zip(counts_units, tensors, strict=True)],
             np.int64,
         )
-        self._parts = _parts(self._sizes)
+        self._beside = None
 
 
 def mend_overflow(x: NDArray[Any], before: NDArray[Any] | None, row: NDArray[np.int64]) -> None:
@@ -167,7 +172,7 @@ def _is_plain(x: NDArray[Any]) -> bool:
 
 
 def _parts(sizes: NDArray[np.int64]) -> list[tuple[int, int]]:
-    """Ranges of tensors for one thread each, of about the same number of elements."""
+    """Ranges of tensors for one thread each, with about as much to read; ``sizes`` are that."""
     n_elements = int(sizes.sum())
     n_parts = min(N_THREADS, 1 + n_elements // ELEMENTS_WORTH_A_THREAD)
     shares = np.arange(1, n_parts) * n_elements / n_parts

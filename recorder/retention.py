@@ -93,12 +93,13 @@ class Retention:
 
         To be called once the iteration is recorded.
         """
-        if self._trigger is not None and self._trigger(iteration, loss):
-            self._write_ring(iteration, "triggered")
+        is_triggered = self._trigger is not None and self._trigger(iteration, loss)
         if breaks:
             self._write_ring(iteration, "not finite for the first time")
             self._ring = None  # what follows is broken anyway
             self._trigger = None
+        elif is_triggered and self._ring is not None:
+            self._write_ring(iteration, "triggered")
 
     def _write_ring(self, iteration: int, why: str) -> None:
         tensors: list[Tensor] = [] if self._ring is None else self._ring.drain()
@@ -108,15 +109,13 @@ class Retention:
             kept.add(iteration)
         first = min(kept, default=iteration)
         if not kept:
-            told = f"no tensors are kept in full: {self._why_none()}"
+            why_none = "the ring is switched off"
+            if self._ring is not None:
+                why_none = f"a step before it, or it, takes more than ring_bytes={self._ring_bytes}"
+            told = f"no tensors are kept in full: {why_none}"
         elif first == iteration:
             told = "its tensors are kept in full"
         else:
             told = f"tensors of iterations {first} to {iteration} are kept in full"
         message = f"{why} at iteration {iteration}; {told}"
         self._recording.event(EventName.ANOMALY, message, {"first_iteration": first})
-
-    def _why_none(self) -> str:
-        if self._ring is None:
-            return "the ring is switched off"
-        return f"a step takes more than ring_bytes={self._ring_bytes}"

@@ -31,9 +31,11 @@ FLOAT32, FLOAT64, INT64 = 0, 1, 2
 BLOCK = 2048
 """Elements that are read at a time."""
 
-ALONE, READ_BESIDE = -1, -2
-"""Of a row, in place of the row of what is subtracted from it: there is none that could be filled
-as well; the row itself is filled beside one of a difference."""
+ALONE = -1
+"""In place of the row of what is subtracted: no other row is filled together with this one."""
+
+READ_BESIDE = -2
+"""The same of a row that is filled together with one of a difference, and not where its turn is."""
 
 # Where an array's address of its data stands in the object: behind what every object has. NumPy's
 # binary interface fixes it, and reading it there is ten times as fast as asking each array.
@@ -267,7 +269,7 @@ def fill_row(code, address, size, n_units, row, values):  # type: ignore[no-unty
 def fill_difference_rows(address, minus, size, scratch, rows, k, k_minus):  # type: ignore[no-untyped-def]
     """Fill row ``k`` of a difference of float32 values, and that of what is subtracted.
 
-    Read together, a weight and its update take three reads where they would take four.
+    Read together, a weight and its update take two reads where they would take three.
 
     Parameters
     ----------
@@ -312,7 +314,7 @@ def fill_rows(first, last, arrays, minus, beside, sizes, n_units, codes, out):  
     scratch = np.empty(BLOCK, np.float32)
     for k in range(first, last):
         address, before = _data_address(arrays[k]), _data_address(minus[k])
-        if before != 0:
+        if minus[k] != 0:
             fill_difference_rows(address, before, sizes[k], scratch, out, k, beside[k])
         elif beside[k] != READ_BESIDE:
             fill_row(codes[k], address, sizes[k], n_units[k], out[k], values[k])

@@ -27,7 +27,7 @@ def suspects(case: Case) -> Iterable[Suspect]:
         return
     growing = _growing_weights(case)
     for kind in fault.unseen:
-        yield _input_values(case, kind, _share_of_unseen(case, bool(growing)))
+        yield _input_values(case, kind, _confidence_in_unseen(case, bool(growing)))
     if growing:
         yield _learning_rate(case, growing)
     if fault.origin is Origin.AMPLIFICATION and not growing:
@@ -50,8 +50,12 @@ def _growing_weights(case: Case) -> tuple[str, ...]:
     return (*growth[:2], *replaced[:2])
 
 
-def _share_of_unseen(case: Case, is_growing: bool) -> float:
-    """How likely a value of the batch is at fault that nobody recorded."""
+def _confidence_in_unseen(case: Case, is_growing: bool) -> float:
+    """How likely a value of the batch is at fault that nobody recorded.
+
+    Chosen: less than weights that were seen to grow; else more where the layer has nothing but
+    products to break it, and as much as the layer's or the loss's arithmetic.
+    """
     if is_growing:
         return 0.35
     return 0.8 if _has_exploded(case) else 0.5

@@ -50,7 +50,8 @@ class Tapped:
 class StepTensors:
     """Everything stashed from one run of the body.
 
-    ``tensor_types`` are the framework's dense tensors; anything else is not recorded.
+    ``tensor_types`` are the framework's dense tensors; of anything else, only arrays of the batch
+    are recorded.
     ``is_loss_known`` belongs to a loss from Keras's running sums: whether it means anything this
     time, a truth value of the framework's.
     """
@@ -105,11 +106,17 @@ def tap_batch(tensors: StepTensors, data: Any) -> None:
 
 
 def _converted(value: Any) -> Any:
-    """A copy of an array as a tensor of the framework's; None where it holds other than numbers."""
+    """An array as a tensor of the framework's; None where it holds no numbers that this one has.
+
+    A copy: frameworks may share an array's memory, which a loop may fill anew.
+    """
     if not hasattr(value, "__array__"):
         return None
-    array = np.array(value)
-    return keras.ops.convert_to_tensor(array) if array.dtype.kind in "biuf" else None
+    try:
+        array = np.array(value)
+        return keras.ops.convert_to_tensor(array) if is_numeric(array) else None
+    except (TypeError, ValueError, NotImplementedError):
+        return None
 
 
 def _described(value: Any) -> str:

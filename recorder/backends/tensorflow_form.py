@@ -156,6 +156,7 @@ class WaitingForm:
             if outcomes[k] != MEASURED and (outcomes[k] == LEFT_OUT or not watches):
                 others |= {"is_allowed": False, "is_finite": True}
             elif outcomes[k] == MEASURED or not held[k].is_complete:
+                # Else it was looked at and broke: its tensors are there, and measured now.
                 others["rows"] = rows[k]
                 for row in self._float64:
                     mend_overflow(values[row], minus[row], rows[k, row])
@@ -183,6 +184,7 @@ class WaitingForm:
             layout[k] = (source, place, minus, ALONE, has_units, 0, code)
             layout["is_watched"][source] |= one.kind not in _SEEN_LATER
         for k in np.flatnonzero(layout["source"] == np.arange(len(layout))).tolist():
+            # Taken out: what is subtracted in two differences is filled beside one of them.
             other = sources.pop((layout[k]["place_of_minus"], -1, False), None)
             if other is not None:
                 layout["beside"][[k, other]] = other, READ_BESIDE

@@ -19,9 +19,9 @@ def _is_in_time(form):  # type: ignore[no-untyped-def]
 
 @compiled()
 def _measures(form):  # type: ignore[no-untyped-def]
-    """Whether rows are filled: of a step whose tensors do not wait until it is known to break, too.
+    """Whether rows are filled, which could not be done any more once a later tensor breaks.
 
-    To look at them takes as long, for all but reading them is quick.
+    That is, where tensors are not held, whatever the budget.
     """
     return form.n_whole_steps == 0 or _is_in_time(form)
 

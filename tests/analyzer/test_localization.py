@@ -366,3 +366,30 @@ def test_an_input_beyond_the_range_of_what_the_layer_computes_in_is_not_called_f
     explanation = fault_of(run).explanation
     assert "inputs up to 1e+39, which is infinite in float32" in explanation
     assert "finite inputs" not in explanation
+
+
+def test_the_input_of_a_trace_without_any_is_not_called_finite() -> None:
+    run = broken("fc1")
+    kept = [k for k, s in enumerate(run.header.series) if s.kind is not Kind.INPUT]
+    run.header = replace(run.header, series=tuple(run.header.series[k] for k in kept))
+    run.statistics = {name: values[:, kept] for name, values in run.statistics.items()}
+    assert fault_of(run).unseen == (Kind.INPUT,)
+
+
+def test_a_layer_within_another_takes_no_batch_where_one_beside_it_comes_first() -> None:
+    run = broken("mid")
+    first, middle, last = (replace(layer, inbound=()) for layer in LAYERS)
+    first, middle = replace(first, path="block/fc1"), replace(middle, path="block/mid")
+    block = Layer(0, "block", "block", "Block", 0)
+    run.header = replace(HEADER, layers=(first, middle, last, block), model_class="Own")
+    assert fault_of(unfed(run, Kind.INPUT)).unseen == ()
+    run = broken("fc1")
+    run.header = replace(HEADER, layers=(first, middle, last, block), model_class="Own")
+    assert fault_of(unfed(run, Kind.INPUT)).unseen == (Kind.INPUT,)
+
+
+def test_products_of_float64_overflow_as_well() -> None:
+    series = tuple(replace(s, dtype="float64") for s in HEADER.series)
+    run = FakeRun(header=replace(HEADER, series=series)).put(22, Kind.INPUT, max=1e200)
+    run.put(22, Kind.OUTPUT, "fc1", n_posinf=1).breaks(22, Kind.OUTPUT, "fc1")
+    assert "products of values up to 1e+200 leave the range of float64" in fault_of(run).hint

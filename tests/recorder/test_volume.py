@@ -115,7 +115,15 @@ def test_the_ring_keeps_the_iterations_before_something_breaks(tmp_path: Path) -
         ({}, "tensors of iterations 0 to 7 are kept in full"),
         ({"ring_iterations": 1}, "its tensors are kept in full"),
         ({"ring_iterations": 0}, "no tensors are kept in full: the ring is switched off"),
-        ({"ring_bytes": 100}, "no tensors are kept in full: a step takes more than ring_bytes=100"),
+        (
+            {"ring_bytes": 100},
+            "no tensors are kept in full: a step before it, or it, takes more than ring_bytes=100",
+        ),
+        ({"trigger": lambda i, loss: i == 7}, "tensors of iterations 0 to 7 are kept in full"),
+        (
+            {"trigger": lambda i, loss: True, "ring_iterations": 0},
+            "no tensors are kept in full: the ring is switched off",
+        ),
         ({"tensors": every(7), "ring_bytes": 0}, "its tensors are kept in full"),
     ],
 )
