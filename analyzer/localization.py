@@ -53,8 +53,8 @@ class FirstFault:
     def caveat(self) -> str:
         """What else might be meant, in sentences; empty if nothing."""
         sentences = [
-            f"The {kind.replace('_', ' ')} of this batch was not recorded: it could have held the "
-            "first such value."
+            f"The {kind.replace('_', ' ')} of this batch was not recorded: it may not have been "
+            "finite either."
             for kind in self.unseen
         ]
         if self.alternatives:
