@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from deeplocalize.analyzer.diagnosis import Diagnosis
+from deeplocalize.analyzer.diagnosis import Diagnosis, diagnose
+from deeplocalize.analyzer.localization import FirstFault
 from deeplocalize.analyzer.rules.rule import Severity, Symptom
 from deeplocalize.traces.header import DataSummary, FeatureSummary, Header, Layer
 from deeplocalize.traces.interface import Event
@@ -90,6 +91,12 @@ def with_epochs(run: FakeRun, **curves: list[float]) -> FakeRun:
 
 def large_weights(run: FakeRun) -> FakeRun:
     return run.put(slice(None), Kind.WEIGHT, "fc1", "kernel", rms=30.0)
+
+
+def fault_of(run: FakeRun) -> FirstFault:
+    fault = diagnose(run.reader()).first_fault
+    assert fault is not None
+    return fault
 
 
 def seen(diagnosis: Diagnosis, symptom: Symptom) -> Severity | None:

@@ -252,10 +252,25 @@ def test_a_constant_is_held_in_every_step(
         assert trace.statistics(kind="output", layer="table")["mean"].tolist() == [1.0] * 10
 
 
+def failing_in_step(number: int) -> Any:
+    """A constraint that raises in one step; on the updated weight: most has run by then."""
+    tf = pytest.importorskip("tensorflow")
+    calls = itertools.count()
+
+    def failing(weight: Any) -> Any:
+        if next(calls) == number:
+            raise RuntimeError("a constraint of one's own")
+        return weight
+
+    def constraint(weight: Any) -> Any:
+        return tf.ensure_shape(tf.numpy_function(failing, [weight], tf.float32), weight.shape)
+
+    return constraint
+
+
 def test_nothing_is_held_of_a_step_that_failed_within(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tf = pytest.importorskip("tensorflow")
     pending: list[tuple[bool, bool]] = []
     let_go = tensorflow_form.WaitingForm.let_go
 
@@ -265,20 +280,9 @@ def test_nothing_is_held_of_a_step_that_failed_within(
         pending.append((before, bool(self._pending.any())))
 
     monkeypatch.setattr(tensorflow_form.WaitingForm, "let_go", noted)
-    calls = itertools.count()
-
-    def failing(weight: Any) -> Any:
-        if next(calls) == 3:
-            raise RuntimeError("a constraint of one's own")
-        return weight
-
-    def constraint(weight: Any) -> Any:  # applied to the updated weight: most has run by then
-        given = tf.numpy_function(failing, [weight], tf.float32)
-        return tf.ensure_shape(given, weight.shape)
-
     monkeypatch.setattr(tensorflow_form, "_HELD_GROUP_ELEMENTS", 100)  # several, some run early
     wide = keras.layers.Dense(500)
-    head = keras.layers.Dense(1, kernel_constraint=constraint)
+    head = keras.layers.Dense(1, kernel_constraint=failing_in_step(3))
     model = keras.Sequential([keras.Input((VECTORS.shape[1],)), wide, head])
     model.compile("sgd", "mse", jit_compile=False)
     recorder = Recorder(tmp_path / "run.h5")
@@ -293,18 +297,7 @@ def test_nothing_is_held_of_a_step_that_failed_within(
 def test_a_loop_goes_on_being_recorded_after_a_step_that_failed_within(
     n_iterations: int | None, tmp_path: Path, operations: list[str]
 ) -> None:
-    tf = pytest.importorskip("tensorflow")
-    calls = itertools.count()
-
-    def failing(weight: Any) -> Any:
-        if next(calls) == 3:
-            raise RuntimeError("a constraint of one's own")
-        return weight
-
-    def constraint(weight: Any) -> Any:  # applied to the updated weight: most has run by then
-        return tf.ensure_shape(tf.numpy_function(failing, [weight], tf.float32), weight.shape)
-
-    head = keras.layers.Dense(1, kernel_constraint=constraint)
+    head = keras.layers.Dense(1, kernel_constraint=failing_in_step(3))
     model = keras.Sequential([keras.Input((VECTORS.shape[1],)), keras.layers.Dense(50), head])
     model.compile("sgd", "mse", jit_compile=False)
     batches = [VECTORS[i : i + 10] for i in range(0, 80, 10)]
