@@ -14,7 +14,7 @@ from .schedule import Schedule, always, in_words, name_of
 class Options:
     """The arguments of `Recorder` that say what to record.
 
-    None stands for never or without a limit, and of ``ring_iterations`` for what `Ring` holds then.
+    None stands for never or without a limit, and of ``ring_iterations`` for `n_in_ring`.
     """
 
     schedule: Schedule | Mapping[str, Schedule] | None = None
@@ -53,6 +53,16 @@ class Options:
             Budget(self.budget)
 
     @property
+    def n_in_ring(self) -> int | None:
+        """How many iterations the ring holds; None for what `Ring` holds by itself.
+
+        Under a budget it is one: the next step takes the same memory again, while caches hold it.
+        """
+        if self.ring_iterations is None and self.budget is not None:
+            return 1
+        return self.ring_iterations
+
+    @property
     def asks_for_tensors(self) -> bool:
         """Whether all tensors of a step may be wanted in full, though nothing breaks."""
         return any(one is not None for one in (self.tensors, self.histograms, self.trigger))
@@ -63,7 +73,7 @@ class Options:
             "statistics": name_of(self.schedule or always),
             "tensors": name_of(self.tensors),
             "histograms": name_of(self.histograms),
-            "ring_iterations": None if self.ring_iterations is None else int(self.ring_iterations),
+            "ring_iterations": None if self.n_in_ring is None else int(self.n_in_ring),
             "ring_bytes": int(self.ring_bytes),
             "budget": None if self.budget is None else float(self.budget),
             "max_bytes": None if self.max_bytes is None else int(self.max_bytes),

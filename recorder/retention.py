@@ -32,8 +32,8 @@ class Retention:
         self._recording = recording
         self._schedule = options.tensors
         self._trigger = options.trigger
-        has_ring = options.ring_bytes > 0 and options.ring_iterations != 0
-        self._ring = Ring(options.ring_bytes, options.ring_iterations) if has_ring else None
+        has_ring = options.ring_bytes > 0 and options.n_in_ring != 0
+        self._ring = Ring(options.ring_bytes, options.n_in_ring) if has_ring else None
         self._ring_bytes = options.ring_bytes
         opening = recording.header.opening
         self._opening = None if opening is None else OpeningBatches(opening)

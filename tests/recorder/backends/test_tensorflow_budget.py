@@ -40,6 +40,7 @@ def test_a_step_that_a_budget_left_out_is_measured_in_full_where_it_breaks(
         np.testing.assert_array_equal(few.iterations["loss"], everything.iterations["loss"])
         if ring.get("ring_bytes") != 0:
             assert np.isinf(few.tensor(7, kind="input")).any()
+            assert set(few.tensors["iteration"]) == {7}
 
 
 @pytest.mark.parametrize("ring", [{}, {"ring_bytes": 0}])
