@@ -35,4 +35,4 @@ def _has_few_elements(tensor: tf.Tensor) -> bool:
     shape = tensor.shape
     if shape.rank is None or None in shape[1:]:
         return False
-    return math.prod(shape[1:]) <= _FEW_ELEMENTS
+    return bool(math.prod(shape[1:]) <= _FEW_ELEMENTS)
