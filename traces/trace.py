@@ -1,6 +1,6 @@
 """A trace as a person in a notebook meets it: pandas views over any storage format."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +17,7 @@ from .files import open_reader
 from .header import Header, Layer
 from .histogram import Bin, bins
 from .interface import Event, TraceReader, end_of
-from .lookup import find_series
+from .lookup import find_series, is_missing
 from .plots import Plots
 from .schema import ITERATIONS, STATISTICS, Kind
 from .table import Block
@@ -195,7 +195,8 @@ class Trace:
         iteration
             Global training step.
         layer
-            Name, path or index in ``header.layers``; None for tensors of the batch or step.
+            Name, path or index in ``header.layers``; None, or the NaN that `tensors` has in its
+            place, for tensors of the batch or step.
         kind, tensor, call
             As in ``header.series``; ``tensor`` is needed where a layer has several of a kind.
 
@@ -205,11 +206,11 @@ class Trace:
             It was not recorded, or several are meant.
         """
         chosen = find_series(self.header, layer, kind, tensor, call)
-        if layer is None:
-            chosen = [i for i in chosen if self.header.series[i].layer is None]
+        if is_missing(layer):
+            chosen = self._of_no_layer(chosen, kind)
         entries = [e for e in self.reader.tensor_entries() if e.series in chosen]
         matching = [e for e in entries if e.iteration == iteration]
-        what = f"{kind} of {'the batch' if layer is None else f'layer {layer!r}'}"
+        what = f"{kind} of {'the batch' if is_missing(layer) else f'layer {layer!r}'}"
         if not matching:
             known = sorted({e.iteration for e in entries})
             shown = ", ".join(map(str, known[:10])) + (", ..." if len(known) > 10 else "")
@@ -294,6 +295,17 @@ class Trace:
             else:
                 high = middle
         return low
+
+    def _of_no_layer(self, chosen: Sequence[int], kind: str) -> list[int]:
+        """Those series that are the batch's or the step's."""
+        owners = {i: self.header.layer_of(self.header.series[i]) for i in chosen}
+        found = [i for i, layer in owners.items() if layer is None]
+        if not found:
+            names = dict.fromkeys(layer.name for layer in owners.values() if layer is not None)
+            raise TraceLookupError(
+                f"{self.path}: no {kind} is the batch's own; choose layer= from {', '.join(names)}"
+            )
+        return found
 
     def _names(self, series: int) -> dict[str, Any]:
         """What a person calls a series by."""

@@ -188,6 +188,8 @@ def test_full_tensors_are_listed_and_read(trace: Trace) -> None:
     np.testing.assert_array_equal(trace.tensor(5, "model/fc1"), np.eye(3))
     np.testing.assert_array_equal(trace.tensor(5, 0, "weight", "bias"), np.zeros(2))
     assert trace.tensor(9, kind="input") == 7
+    of_no_layer = frame["layer"].iloc[3]  # as the frame has it
+    assert pd.isna(of_no_layer) and trace.tensor(9, of_no_layer, "input") == 7
 
 
 @pytest.mark.parametrize(
@@ -198,13 +200,14 @@ def test_full_tensors_are_listed_and_read(trace: Trace) -> None:
         (lambda t: t.statistics(layer=3), "3 layers"),
         (lambda t: t.statistics(kind="outputs"), "did you mean output"),
         (lambda t: t.statistics(kind="loss"), "there is input, output, weight, metric"),
+        (lambda t: t.statistics(kind="weight_update"), "there is input, output, weight, metric"),
         (lambda t: t.statistics(layer=2, kind="weight"), "of layer 'fc1'.* there is output"),
         (lambda t: t.statistics(layer=0, tensor="kernle"), "did you mean kernel"),
         (lambda t: t.statistics(layer=2, call=2), "there is 0, 1"),
         (lambda t: t.tensor(6, "model/fc1"), "there is one in 5"),
         (lambda t: t.tensor(5, "model/inner/fc1"), "none was recorded"),
         (lambda t: t.tensor(5, 0, "weight"), "choose tensor= from kernel, bias"),
-        (lambda t: t.tensor(5), "of the batch"),
+        (lambda t: t.tensor(5), "choose layer= from fc1"),
     ],
 )
 def test_what_is_not_there_is_answered_with_what_is(
