@@ -1,5 +1,6 @@
 """What is recorded of a training, as `Recorder` documents it."""
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -39,7 +40,9 @@ class Options:
                     f"{name}={given!r}: wanted {or_a_truth_value}a function of the iteration, such "
                     "as every(10) of deeplocalize.recorder.schedule"
                 )
-        if self.trigger is not None and not callable(self.trigger):
+            if given is not None and not _takes(given, 1):
+                raise TypeError(f"{name}={given!r}: wanted a function of one thing, the iteration")
+        if self.trigger is not None and not _takes(self.trigger, 2):
             raise TypeError(
                 f"trigger={self.trigger!r}: wanted a function of the iteration and its loss"
             )
@@ -79,6 +82,19 @@ class Options:
             "max_bytes": None if self.max_bytes is None else int(self.max_bytes),
             "exact": None if self.exact is None else in_words(self.exact),
         }
+
+
+def _takes(given: object, n_arguments: int) -> bool:
+    """Whether something can be called with so many arguments, as far as it says."""
+    if not callable(given):
+        return False
+    try:
+        inspect.signature(given).bind(*range(n_arguments))
+    except TypeError:
+        return False
+    except ValueError:  # written in C, some do not say what they take
+        pass
+    return True
 
 
 def check_whole_number(name: str, given: object, least: int) -> None:

@@ -127,6 +127,8 @@ class TrainingRecorder:
         super().__init__()
         if not isinstance(path, str | os.PathLike):
             raise TypeError(f"path={path!r}: wanted the path of a trace, such as 'trace.h5'")
+        if not isinstance(overwrite, bool | np.bool_):
+            raise TypeError(f"overwrite={overwrite!r}: wanted True or False")
         replays = sparse if exact is True else exact or None
         self._options = Options(
             schedule=schedule,

@@ -16,8 +16,12 @@ from deeplocalize.recorder.schedule import every
     ("option", "value"),
     [
         ("schedule", 10),
+        ("overwrite", "yes"),
         ("tensors", 5),
+        ("tensors", lambda iteration, loss: True),
+        ("exact", lambda: True),
         ("trigger", 3),
+        ("trigger", lambda iteration: True),
         ("exact", "yes"),
         ("ring_bytes", "much"),
         ("budget", "x"),
@@ -77,6 +81,11 @@ def test_numbers_of_numpy_are_numbers(tmp_path: Path) -> None:
     Recorder(tmp_path / "run.h5", **numbers)
     del numbers["replayable"]
     assert json.loads(json.dumps(Options(**numbers).described()))["ring_iterations"] == 3
+
+
+def test_functions_that_take_what_they_are_given_are_accepted(tmp_path: Path) -> None:
+    for schedule in (lambda i, n=3: i < n, lambda *given: True, {0, 1}.__contains__, bool):
+        Recorder(tmp_path / "run.h5", schedule=schedule, trigger=lambda *given: False)
 
 
 @pytest.mark.parametrize("n", [0, -1, 2.5, "a"])
