@@ -29,13 +29,13 @@ CONSEQUENCES = frozenset({Symptom.NON_FINITE, Symptom.EXPLODING_GRADIENT, Sympto
 # of Cauchy (no variance, no mean) 1 - 2**(-1/1000), one batch in 1400.
 OUTLYING = 1e3
 
-# Where there is nothing to compare a batch with, its largest magnitude relative to its mean one,
-# if its square is beyond the range of the type: normal values come to 6, a lone value to their
-# number.
-LONE = 100.0
-
-# Fewer other batches do not show what is usual.
+# Fewer other batches do not show what is usual by themselves: the square of what is out of line
+# has to be beyond the range of its type, too.
 MIN_OTHERS = 4
+
+# Where there is none to compare a batch with, its largest magnitude relative to its mean one:
+# normal values come to 6, a lone value to their number.
+LONE = 100.0
 
 # Iterations on either side to compare with; what is further back harmed nothing for as long.
 N_AROUND = 32
@@ -59,7 +59,7 @@ class Outlier:
     """A batch whose largest magnitude is out of line.
 
     ``usual`` and ``usual_rms`` are medians over the ``n_others`` batches around it; NaN where
-    these are too few to tell. ``lag`` is by how many iterations the fault came later;
+    it is in line with these, or there are none. ``lag`` is by how many iterations the fault came later;
     ``was_survived`` tells that one of about that size was fed before and did no harm.
     """
 
@@ -81,10 +81,12 @@ class Outlier:
                 f"{reached}, while its mean magnitude is {self.mean_abs:.3g}: the square of that "
                 "is beyond the range of its type"
             )
+        others = f"the median of the {self.n_others} other iterations around it"
+        if self.n_others == 1:
+            others = "as in the other iteration that was recorded around it"
         return (
             f"{reached}, {self.largest / self.usual:.2g} times what is usual: {self.usual:.3g}, "
-            f"the median of the {self.n_others} other iterations around it (rms {self.rms:.3g} "
-            f"instead of {self.usual_rms:.3g})"
+            f"{others} (rms {self.rms:.3g} instead of {self.usual_rms:.3g})"
         )
 
 
@@ -132,22 +134,23 @@ def _fed(header: Header) -> Sequence[int]:
 def _outlying(header: Header, block: Block, series: int) -> Sequence[int]:
     """Rows of a block in which a series is out of line."""
     largest = _largest(block, series)
-    rows = np.flatnonzero(np.isfinite(largest))
+    rows = np.flatnonzero(np.isfinite(largest)).tolist()
     if len(rows) > MIN_OTHERS:
-        return [at for at in rows.tolist() if largest[at] > OUTLYING * _usual(largest, at) > 0]
+        return [at for at in rows if _is_unusual(largest, at)]
     dtype = header.series[series].dtype
     if dtype == "float16":
         return []  # whose squares leave the range of what inputs may well be
     mean_abs = block.statistics["mean_abs"][:, series]
-    is_lone = (largest > math.sqrt(largest_finite(dtype))) & (largest > LONE * mean_abs)
-    return np.flatnonzero(is_lone).tolist()
+    overflows = largest > math.sqrt(largest_finite(dtype))
+    is_lone = largest > LONE * mean_abs
+    return [at for at in rows if overflows[at] and (is_lone[at] or _is_unusual(largest, at))]
 
 
 def _outlier(header: Header, block: Block, series: int, at: int, fault_at: int) -> Outlier:
     largest = _largest(block, series)
     rms, mean_abs = (block.statistics[name][:, series] for name in ("rms", "mean_abs"))
     n_others = int(np.isfinite(largest).sum()) - 1
-    is_compared = n_others >= MIN_OTHERS
+    is_compared = _is_unusual(largest, at)
     return Outlier(
         place=place_of(header, series),
         iteration=int(block.recorded[at]),
@@ -182,6 +185,13 @@ def _largest(block: Block, series: int) -> NDArray[np.float64]:
     return np.where(is_recorded, largest, np.nan)
 
 
+def _is_unusual(largest: NDArray[np.float64], at: int) -> bool:
+    """Whether a row is out of line with the others, if there are any."""
+    return bool(largest[at] > OUTLYING * _usual(largest, at) > 0)
+
+
 def _usual(values: NDArray[np.float64], at: int) -> float:
-    """The median of the other rows."""
-    return float(np.nanmedian(np.delete(values, at)))
+    """The median of the other rows; NaN without any."""
+    others = np.delete(values, at)
+    others = others[np.isfinite(others)]
+    return float(np.median(others)) if others.size else math.nan

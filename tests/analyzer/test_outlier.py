@@ -100,9 +100,19 @@ def test_a_run_that_goes_well_is_healthy_whatever_it_was_fed() -> None:
 def test_a_lone_value_whose_square_overflows_needs_no_other_batches(
     value: float, is_found: bool
 ) -> None:
-    found = find_outlier(fed(value, at=0, n_iterations=2).reader(), 0)
+    found = find_outlier(fed(value, at=0, n_iterations=1).reader(), 0)
     assert (found is not None) is is_found
     assert found is None or "the square of that is beyond the range" in str(found)
+
+
+@pytest.mark.parametrize(("value", "is_found"), [(1e20, True), (1e18, False)])
+def test_one_other_batch_is_enough_for_a_value_whose_square_overflows(
+    value: float, is_found: bool
+) -> None:
+    run = fed(value, at=1, n_iterations=2).put(1, Kind.INPUT, mean_abs=value / 32)
+    found = find_outlier(run.reader(), 1)
+    assert (found is not None) is is_found
+    assert found is None or "as in the other iteration that was recorded" in str(found)
 
 
 def test_a_whole_batch_of_large_values_is_a_matter_of_scale() -> None:
