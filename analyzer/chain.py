@@ -55,7 +55,7 @@ class Growth:
     def __str__(self) -> str:
         return (
             f"{self.place} grew {self.factor:.3g}-fold in rms, from {self.first_rms:.3g} to "
-            f"{self.last_rms:.3g}, over iterations {self.since} to {self.until}"
+            f"{self.last_rms:.3g}, between iterations {self.since} and {self.until}"
         )
 
 

@@ -94,8 +94,11 @@ class Coverage:
 def coverage_of(replay: Replay) -> Coverage:
     """The coverage of a replayed trace."""
     header, evidence = replay.header, replay.evidence
+    is_thinned = evidence.n_recorded < evidence.n_iterations
     needs = {
-        watch.rule.name: _rule_needs(watch.rule, int(runs.length.max(initial=0)), len(watch.series))
+        watch.rule.name: _rule_needs(
+            watch.rule, int(runs.length.max(initial=0)), len(watch.series), is_thinned
+        )
         for watch, runs in zip(replay.watches, evidence.runs, strict=True)
     }
     accuracies = [
@@ -141,7 +144,7 @@ def _opening(opening: Opening | None) -> str:
     )
 
 
-def _rule_needs(rule: Rule, length: int, n_series: int) -> str:
+def _rule_needs(rule: Rule, length: int, n_series: int, is_thinned: bool) -> str:
     """What a rule lacks to judge; empty if nothing."""
     if not n_series:
         kinds = " or ".join(rule.scope.kinds)
@@ -150,7 +153,8 @@ def _rule_needs(rule: Rule, length: int, n_series: int) -> str:
     if length < rule.patience:
         which = f" {rule.applies}" if rule.applies else ""
         wanted = f"{rule.patience} iterations" if rule.patience > 1 else "an iteration"
-        return f"{wanted}{which}, not {length}"
+        there = f"those recorded stand for {length}" if is_thinned else f"not {length}"
+        return f"{wanted}{which}, {there}"
     return ""
 
 

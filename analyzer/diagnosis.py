@@ -223,10 +223,13 @@ def _needs(coverage: Coverage, run: Run, outcome: Outcome) -> str:
             return "a run that gets through its first step, which this one left by an exception"
         return "a trace with at least one recorded iteration"
     if coverage.n_covered < MIN_ITERATIONS:
-        return (
-            f"at least {MIN_ITERATIONS} recorded iterations; {coverage.n_recorded} show only that "
-            "everything stayed finite"
-        )
+        there = f"{coverage.n_recorded} show only that everything stayed finite"
+        if coverage.n_recorded < coverage.n_iterations:
+            there = (
+                f"of {coverage.n_iterations} all but {coverage.n_recorded} were only watched, and "
+                "everything stayed finite"
+            )
+        return f"at least {MIN_ITERATIONS} recorded iterations; {there}"
     if run.ending is Ending.EXCEPTION:
         return "a run that does not stop with an exception; nothing recorded before it is wrong"
     if run.ending is Ending.FAILED or not run.is_whole:

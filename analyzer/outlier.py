@@ -59,8 +59,8 @@ class Outlier:
     """A batch whose largest magnitude is out of line.
 
     ``usual`` and ``usual_rms`` are medians over the ``n_others`` batches around it; NaN where
-    it is in line with these, or there are none. ``lag`` is by how many iterations the fault came later;
-    ``was_survived`` tells that one of about that size was fed before and did no harm.
+    it is in line with these, or there are none. ``lag`` is by how many iterations the fault came
+    later; ``was_survived`` tells that one of about that size was fed before and did no harm.
     """
 
     place: Place

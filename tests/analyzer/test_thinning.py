@@ -67,6 +67,16 @@ def test_schedules_by_pattern_are_told_with_the_extent() -> None:
             assert "not every series in each of them: Dense every(3)" in " ".join(text.split())
 
 
+def test_what_is_too_little_says_that_the_rest_was_watched() -> None:
+    diagnosis = diagnose(FakeRun(30).thin(lambda i: i in (0, 21)).reader())
+    assert diagnosis.verdict is Verdict.UNKNOWN
+    assert "of 30 all but 2 were only watched, and everything stayed finite" in diagnosis.needs
+    needs = {entry.rule: entry.needs for entry in diagnosis.coverage.unjudged}
+    assert needs["dead units"] == "20 iterations, those recorded stand for 7"
+    whole = {entry.rule: entry.needs for entry in diagnose(FakeRun(7).reader()).coverage.unjudged}
+    assert whole["dead units"] == "20 iterations, not 7"
+
+
 @pytest.mark.parametrize("make", [dead, vanishing, unmoved])
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_a_thinned_faulty_run_gets_the_same_first_suspect(
