@@ -2,6 +2,9 @@
 
 import difflib
 from collections.abc import Iterable
+from numbers import Integral
+
+import pandas as pd
 
 from .errors import TraceLookupError
 from .header import Header
@@ -22,8 +25,8 @@ def find_series(
     header
         Of the trace.
     layer
-        Name, path or index in ``header.layers``; None, or what data frames have in its place, for
-        every series, also those of none.
+        Name, path or index in ``header.layers``; None for every series. What data frames have in
+        place of a layer, NaN, stands for series of none.
     kind, tensor, call
         As in `Series`; None for any.
 
@@ -33,14 +36,15 @@ def find_series(
         There is no such layer, kind, tensor or call, alone or together with the others.
     """
     found = list(range(len(header.series)))
-    layer = None if is_missing(layer) else layer
-    if layer is not None:
+    if is_none(layer):
+        found = [i for i in found if header.series[i].layer is None]
+    elif layer is not None:
         layers = find_layers(header, layer)
         found = [i for i in found if header.series[i].layer in layers]
     if kind is not None:
         if kind not in list(Kind):
             raise TraceLookupError(_unknown("kind", kind, list(Kind)))
-        found = _having(header, found, "kind", kind, _name_of(header, layer), is_misspelt=False)
+        found = _having(header, found, "kind", kind, _name_of(header, layer), only_close=False)
     if tensor is not None:
         found = _having(header, found, "tensor", tensor, _name_of(header, layer))
     if call is not None:
@@ -48,9 +52,9 @@ def find_series(
     return found
 
 
-def is_missing(layer: str | int | None) -> bool:
-    """Whether no layer is given: None, or NaN, which data frames make of it."""
-    return layer is None or layer != layer
+def is_none(layer: str | int | None) -> bool:
+    """Whether this is what data frames have where a series is of no layer."""
+    return layer is not None and bool(pd.isna(layer))
 
 
 def find_layers(header: Header, layer: str | int) -> set[int]:
@@ -63,7 +67,7 @@ def find_layers(header: Header, layer: str | int) -> set[int]:
     TraceLookupError
         There is none.
     """
-    if isinstance(layer, int):
+    if isinstance(layer, Integral):
         if not 0 <= layer < len(header.layers):
             raise TraceLookupError(
                 f"no layer {layer}; the trace has {len(header.layers)} layers, counted from 0"
@@ -82,30 +86,30 @@ def _having(
     attribute: str,
     wanted: str | int,
     of_layer: str,
-    is_misspelt: bool = True,
+    only_close: bool = True,
 ) -> list[int]:
-    """The series whose attribute is as wanted; ``is_misspelt``: where there is none."""
+    """The series whose attribute is as wanted."""
     found = [i for i in series if getattr(header.series[i], attribute) == wanted]
     if not found:
         known = dict.fromkeys(str(getattr(header.series[i], attribute)) for i in series)
         where = f"{of_layer} in this trace"
-        raise TraceLookupError(_unknown(attribute, wanted, known, where, is_misspelt))
+        raise TraceLookupError(_unknown(attribute, wanted, known, where, only_close))
     return found
 
 
 def _name_of(header: Header, layer: str | int | None) -> str:
-    if layer is None:
+    if layer is None or is_none(layer):
         return ""
     return f" of layer {header.layers[min(find_layers(header, layer))].name!r}"
 
 
 def _unknown(
-    what: str, wanted: str | int, known: Iterable[str], where: str = "", is_misspelt: bool = True
+    what: str, wanted: str | int, known: Iterable[str], where: str = "", only_close: bool = True
 ) -> str:
-    """A sentence that says what there is instead, of misspelt names only the close matches."""
+    """A sentence that says what there is instead: only close matches, or all."""
     names = list(dict.fromkeys(known))
     close = difflib.get_close_matches(str(wanted), names, n=3)
-    if is_misspelt and close:
+    if only_close and close:
         return f"no {what} {wanted!r}{where}; did you mean {' or '.join(close)}?"
     shown = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
     return f"no {what} {wanted!r}{where}; there is {shown or 'none'}"

@@ -17,7 +17,7 @@ from .files import open_reader
 from .header import Header, Layer
 from .histogram import Bin, bins
 from .interface import Event, TraceReader, end_of
-from .lookup import find_series, is_missing
+from .lookup import find_series, is_none
 from .plots import Plots
 from .schema import ITERATIONS, STATISTICS, Kind
 from .table import Block
@@ -155,7 +155,8 @@ class Trace:
         Parameters
         ----------
         layer
-            Name, path or index in ``header.layers``; None for all series, also those of none.
+            Name, path or index in ``header.layers``; None for all series. The NaN that data
+            frames have in place of a layer stands for the series of none.
         kind, tensor, call
             As in ``header.series``; None for all.
         start, stop
@@ -206,11 +207,11 @@ class Trace:
             It was not recorded, or several are meant.
         """
         chosen = find_series(self.header, layer, kind, tensor, call)
-        if is_missing(layer):
+        if layer is None:
             chosen = self._of_no_layer(chosen, kind)
         entries = [e for e in self.reader.tensor_entries() if e.series in chosen]
         matching = [e for e in entries if e.iteration == iteration]
-        what = f"{kind} of {'the batch' if is_missing(layer) else f'layer {layer!r}'}"
+        what = f"{kind} of {'the batch' if layer is None or is_none(layer) else f'layer {layer!r}'}"
         if not matching:
             known = sorted({e.iteration for e in entries})
             shown = ", ".join(map(str, known[:10])) + (", ..." if len(known) > 10 else "")
@@ -301,9 +302,10 @@ class Trace:
         owners = {i: self.header.layer_of(self.header.series[i]) for i in chosen}
         found = [i for i, layer in owners.items() if layer is None]
         if not found:
-            names = dict.fromkeys(layer.name for layer in owners.values() if layer is not None)
+            paths = list(dict.fromkeys(layer.path for layer in owners.values() if layer))
+            shown = ", ".join(paths[:10]) + (", ..." if len(paths) > 10 else "")
             raise TraceLookupError(
-                f"{self.path}: no {kind} is the batch's own; choose layer= from {', '.join(names)}"
+                f"{self.path}: no {kind} is the batch's own; choose layer= from {shown}"
             )
         return found
 

@@ -186,10 +186,12 @@ def test_full_tensors_are_listed_and_read(trace: Trace) -> None:
     assert frame["iteration"].tolist() == [5, 5, 5, 9]
     assert frame["tensor"].tolist() == ["", "kernel", "bias", "x"]
     np.testing.assert_array_equal(trace.tensor(5, "model/fc1"), np.eye(3))
-    np.testing.assert_array_equal(trace.tensor(5, 0, "weight", "bias"), np.zeros(2))
+    first = trace.layers["index"].iloc[0]  # one of NumPy's integers
+    np.testing.assert_array_equal(trace.tensor(5, first, "weight", "bias"), np.zeros(2))
     assert trace.tensor(9, kind="input") == 7
     of_no_layer = frame["layer"].iloc[3]  # as the frame has it
     assert pd.isna(of_no_layer) and trace.tensor(9, of_no_layer, "input") == 7
+    assert trace.statistics(layer=of_no_layer)["layer"].isna().all()
 
 
 @pytest.mark.parametrize(
@@ -207,7 +209,7 @@ def test_full_tensors_are_listed_and_read(trace: Trace) -> None:
         (lambda t: t.tensor(6, "model/fc1"), "there is one in 5"),
         (lambda t: t.tensor(5, "model/inner/fc1"), "none was recorded"),
         (lambda t: t.tensor(5, 0, "weight"), "choose tensor= from kernel, bias"),
-        (lambda t: t.tensor(5), "choose layer= from fc1"),
+        (lambda t: t.tensor(5), "choose layer= from model/fc1, model/inner/fc1"),
     ],
 )
 def test_what_is_not_there_is_answered_with_what_is(
