@@ -24,6 +24,7 @@ from .tensorflow_c_api import MissingInterfaceError
 from .tensorflow_graph import reason_not_to_observe
 from .tensorflow_handover import SHARED, Queue, emit, replica
 from .tensorflow_replay import StepReplay
+from .tensorflow_softmax import replace_unused_softmax
 from .tensorflow_sums import leaving_sums
 from .tensorflow_tap import StepTap, new_tensors
 from .train_function import take_over
@@ -80,6 +81,9 @@ def _tapped_train_function(
             running = RunningLoss(model)
             logs, tensors = tap.run(train_step, data)
             _replace_loss(tensors, running)
+            if not on_device:
+                with tensors.noting_failure():
+                    replace_unused_softmax(tensors, logs)
             emit(tensors, session, replicas, on_device=on_device, queue=queue)
             return logs
 

@@ -1,7 +1,6 @@
 """Run a train step's body and collect its tensors."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import tensorflow as tf
@@ -10,7 +9,6 @@ from ..keras_model import PlacedLayer, own_weights
 from .step_tensors import StepTensors, tap_batch, tap_loss, tap_metrics
 from .step_weights import WeightBefore, tap_state, tap_weights, weights_before
 from .tensorflow_patches import StepPatches
-from .tensorflow_unused import at_less_cost
 
 
 class StepTap:
@@ -47,7 +45,6 @@ class StepTap:
                 # Else the model built itself within this trace, in graphs of its own; TensorFlow
                 # traces such a step again.
                 patches.leave_out_inner_calls()
-            tensors.tapped = [replace(one, value=at_less_cost(one.value)) for one in tensors.tapped]
             tap_metrics(tensors, logs)
             tap_loss(tensors, tensors.loss)
             self.tap_weights(tensors, before)
