@@ -20,7 +20,7 @@ from .step_values import StepValues
 UNIT_KINDS = (Kind.OUTPUT, Kind.PREACTIVATION)
 """Kinds of which units are counted (`StepKernel`)."""
 
-_WATCHED = (
+WATCHED_KINDS = (
     Kind.INPUT,
     Kind.LABEL,
     Kind.SAMPLE_WEIGHT,
@@ -29,6 +29,9 @@ _WATCHED = (
     Kind.WEIGHT_UPDATE,
     Kind.STATE,
 )
+"""Kinds in which all shows that breaks a training: what is not finite elsewhere gets here in the
+same step, or is contained."""
+
 # Neighbouring columns.
 _NONFINITE = slice(COLUMNS.index(NONFINITE[0]), COLUMNS.index(NONFINITE[-1]) + 1)
 
@@ -49,7 +52,7 @@ class Measurement:
         self._kinds = kinds
         self._distinct = list(dict.fromkeys(schedules))
         self._group = np.array([self._distinct.index(schedule) for schedule in schedules], np.intp)
-        self._watched = np.array([kind in _WATCHED for kind in kinds], bool)
+        self._watched = np.array([kind in WATCHED_KINDS for kind in kinds], bool)
         self._everything = np.arange(len(kinds))
         self._everything.flags.writeable = False  # handed out step after step
         self._no_rows = np.empty((0, len(COLUMNS)), np.int64)

@@ -31,6 +31,8 @@ class Options:
     def __post_init__(self) -> None:
         schedules: dict[str, Any] = {"schedule": self.schedule}
         if isinstance(self.schedule, Mapping):
+            if astray := [key for key in self.schedule if not isinstance(key, str)]:
+                raise TypeError(f"schedule[{astray[0]!r}]: wanted a pattern of names, as 'conv*'")
             schedules = {f"schedule[{key!r}]": one for key, one in self.schedule.items()}
         schedules |= {"tensors": self.tensors, "exact": self.exact, "histograms": self.histograms}
         for name, given in schedules.items():
@@ -41,7 +43,9 @@ class Options:
                     "as every(10) of deeplocalize.recorder.schedule"
                 )
             if given is not None and not _takes(given, 1):
-                raise TypeError(f"{name}={given!r}: wanted a function of one thing, the iteration")
+                raise TypeError(
+                    f"{name}={given!r}: wanted a function of the iteration, and of nothing else"
+                )
         if self.trigger is not None and not _takes(self.trigger, 2):
             raise TypeError(
                 f"trigger={self.trigger!r}: wanted a function of the iteration and its loss"
@@ -59,9 +63,10 @@ class Options:
     def n_in_ring(self) -> int | None:
         """How many iterations the ring holds; None for what `Ring` holds by itself.
 
-        Under a budget it is one: the next step takes the same memory again, while caches hold it.
+        Under a budget it is one, so that the next step takes the same memory again while caches
+        hold it, unless a trigger wants those before.
         """
-        if self.ring_iterations is None and self.budget is not None:
+        if self.ring_iterations is None and self.budget is not None and self.trigger is None:
             return 1
         return self.ring_iterations
 
@@ -71,7 +76,7 @@ class Options:
         return any(one is not None for one in (self.tensors, self.histograms, self.trigger))
 
     def described(self) -> dict[str, Any]:
-        """What the header says of when and how much was recorded."""
+        """What the header says of when and how much was recorded, as `n_in_ring` settles it."""
         return {
             "statistics": name_of(self.schedule or always),
             "tensors": name_of(self.tensors),

@@ -64,7 +64,7 @@ class TrainingRecorder:
         The tensors of this many last iterations are held in memory, and stored in full when
         something is not finite for the first time (on a GPU that iteration's). 0: no ring.
         None: eight, or as many as take 16 MiB, but at least one: more would slow the training
-        down. With a ``budget`` that one alone.
+        down. Under a ``budget`` one, if there is no ``trigger``.
     ring_bytes
         Fewer iterations are held where they take more memory than this. 0: no ring.
     trigger

@@ -15,6 +15,7 @@ from .options import Options
 from .recording import Recording
 from .ring import Ring
 from .step_values import StepValues
+from .warning import warn
 
 
 class Retention:
@@ -35,6 +36,10 @@ class Retention:
         has_ring = options.ring_bytes > 0 and options.n_in_ring != 0
         self._ring = Ring(options.ring_bytes, options.n_in_ring) if has_ring else None
         self._ring_bytes = options.ring_bytes
+        if self._trigger is not None and not has_ring:
+            message = "trigger has nothing to store: the ring is switched off"
+            recording.event(EventName.NOTE, message)
+            warn(f"deeplocalize: {message}")
         opening = recording.header.opening
         self._opening = None if opening is None else OpeningBatches(opening)
 

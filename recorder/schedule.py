@@ -3,7 +3,10 @@
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from numbers import Integral
 from typing import Any
+
+import numpy as np
 
 from deeplocalize.traces.header import Layer, Series
 from deeplocalize.traces.schema import Kind
@@ -20,9 +23,9 @@ def always(iteration: int) -> bool:
     return True
 
 
-def every(n: int) -> Schedule:
+def every(n: int | np.integer[Any]) -> Schedule:
     """Due in iterations 0, n, 2n, ...; ValueError for what is no whole number above 0."""
-    if not isinstance(n, int) or n < 1:
+    if not isinstance(n, Integral) or isinstance(n, bool) or n < 1:
         raise ValueError(f"every({n!r}): wanted a number of iterations, 1 or more")
     return _named(f"every({n})", lambda iteration: iteration % n == 0)
 

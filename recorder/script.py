@@ -116,7 +116,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         "--ring-iterations",
         type=_of("a number of iterations, 0 or more", lambda text: _at_least(0, int(text))),
         metavar="N",
-        help="how many last iterations' tensors are held (default: up to 8, by size; with a "
+        help="how many last iterations' tensors are held (default: up to 8, by size; under a "
         "budget 1)",
     )
     add(

@@ -150,7 +150,12 @@ ITERATIONS: tuple[Column, ...] = (
     Column("loss", "float64", "loss", "loss of this batch alone (NaN also if not recorded)", NAN),
     Column("learning_rate", "float64", "1", "learning rate of the first optimizer", NAN),
     Column("loss_scale", "float64", "1", "factor of mixed-precision loss scaling, else 1", 1.0),
-    Column("n_nonfinite_series", "int64", "series", "series with a NaN or Inf in this iteration"),
+    Column(
+        "n_nonfinite_series",
+        "int64",
+        "series",
+        "recorded series with a NaN or Inf in this iteration",
+    ),
     Column("time_s", "float64", "s", "end of the iteration, since training began"),
 )
 

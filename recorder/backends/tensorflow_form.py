@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from deeplocalize.traces.schema import Kind
 
 from ..kernel import ELEMENTS_WORTH_A_THREAD, N_THREADS, mend_overflow
-from ..measurement import UNIT_KINDS
+from ..measurement import UNIT_KINDS, WATCHED_KINDS
 from ..row import N_COLUMNS
 from ..row_kernels import ALONE, FLOAT32, FLOAT64, INT64, READ_BESIDE
 from ..step_values import StepValues
@@ -41,9 +41,10 @@ _BATCH_SIZE = 32
 _GROUP_ELEMENTS = 1 << 18
 _HELD_GROUP_ELEMENTS = 1 << 22
 
-# What is not finite in them is so in the weights after the step, unless those do not receive it;
-# and the weights before a step are those after the one before.
-_SEEN_LATER = frozenset({Kind.WEIGHT, Kind.WEIGHT_GRADIENT})
+# What is looked at where the budget leaves out a step. Gradients of weights are not: what is not
+# finite in them is so in the weights after the step, unless those do not receive it. Metrics are
+# single numbers.
+_LOOKED_AT = frozenset(WATCHED_KINDS) - {Kind.WEIGHT_GRADIENT} | {Kind.METRIC}
 
 # What a step's row and the summary of the data are made of besides statistics.
 _KEPT = frozenset({Kind.INPUT, Kind.LABEL, Kind.SAMPLE_WEIGHT, Kind.LOSS})
@@ -182,7 +183,7 @@ class WaitingForm:
             has_units = one.kind in UNIT_KINDS and one.minus is None
             source = sources.setdefault((place, minus, has_units), k)
             layout[k] = (source, place, minus, ALONE, has_units, 0, code)
-            layout["is_watched"][source] |= one.kind not in _SEEN_LATER
+            layout["is_watched"][source] |= one.kind in _LOOKED_AT
         for k in np.flatnonzero(layout["source"] == np.arange(len(layout))).tolist():
             # Taken out: what is subtracted in two differences is filled beside one of them.
             other = sources.pop((layout[k]["place_of_minus"], -1, False), None)

@@ -88,7 +88,12 @@ def test_functions_that_take_what_they_are_given_are_accepted(tmp_path: Path) ->
         Recorder(tmp_path / "run.h5", schedule=schedule, trigger=lambda *given: False)
 
 
-@pytest.mark.parametrize("n", [0, -1, 2.5, "a"])
+def test_a_schedule_for_what_is_no_pattern_is_named(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match=r"^schedule\[3\]: wanted a pattern"):
+        Recorder(tmp_path / "run.h5", schedule={3: every(np.int64(2))})  # type: ignore[dict-item]
+
+
+@pytest.mark.parametrize("n", [0, -1, 2.5, "a", True])
 def test_a_schedule_of_no_number_of_iterations_is_refused(n: Any) -> None:
     with pytest.raises(ValueError, match="wanted a number of iterations"):
         every(n)

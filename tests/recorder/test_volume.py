@@ -120,9 +120,10 @@ def test_the_ring_keeps_the_iterations_before_something_breaks(tmp_path: Path) -
             "no tensors are kept in full: a step before it, or it, takes more than ring_bytes=100",
         ),
         ({"trigger": lambda i, loss: i == 7}, "tensors of iterations 0 to 7 are kept in full"),
+        ({"budget": 1.0}, "its tensors are kept in full"),
         (
-            {"trigger": lambda i, loss: True, "ring_iterations": 0},
-            "no tensors are kept in full: the ring is switched off",
+            {"budget": 1.0, "trigger": lambda i, loss: i == 7},
+            "tensors of iterations 0 to 7 are kept in full",
         ),
         ({"tensors": every(7), "ring_bytes": 0}, "its tensors are kept in full"),
     ],
@@ -138,6 +139,15 @@ def test_the_trace_says_what_is_kept_of_the_iteration_that_breaks(
         is_kept = 7 in set(trace.tensors["iteration"])
     assert notes == [f"not finite for the first time at iteration 7; {told}"]
     assert is_kept == (not told.startswith("no"))
+
+
+def test_a_trigger_without_a_ring_is_told_to_have_no_effect(tmp_path: Path) -> None:
+    with pytest.warns(RuntimeWarning, match="trigger has nothing to store") as warned:
+        train(tmp_path / "run.h5", CASES["mlp"].x, 2, ring_bytes=0, trigger=lambda i, loss: True)
+    assert len(warned) == 1
+    with open_trace(tmp_path / "run.h5") as trace:
+        notes = [event.message for event in trace.reader.events() if event.name == "note"]
+        assert notes == ["trigger has nothing to store: the ring is switched off"]
 
 
 @pytest.mark.parametrize("mode", [{}, {"jit_compile": True}, {"run_eagerly": True}])
