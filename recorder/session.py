@@ -252,8 +252,7 @@ class Session:
             self._recording.event(
                 EventName.EPOCH, f"epoch {epoch} ended", {"epoch": epoch, "logs": numbers}
             )
-            self._plans.update_data_summary()
-            self._steps.summarizes_data = False
+            self._steps.end_epoch(self._batch)
         except Exception as error:  # the outermost tap
             self.failed(error)
 

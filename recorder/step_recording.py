@@ -88,9 +88,8 @@ class StepRecording:
         """Whether something was not finite."""
         self.is_full = False
         """Whether the trace has become as large as it may."""
-        self.summarizes_data = True
-        """Whether the data's summaries go on: further epochs show the same data again."""
-        self._n_measured = 0
+        self._summarizes_data = True
+        self._n_summarized = 0
         self._n_scheduled = 0
         self._schedules: set[Schedule] = set()
         self._pending: _Step | None = None
@@ -174,6 +173,15 @@ class StepRecording:
             self._observer(self._recording.header, row)
         self._budget.spend(time.perf_counter() - step.began)
 
+    def end_epoch(self, n_steps: int) -> None:
+        """Put into the header what the data looked like, once an epoch of so many steps is over.
+
+        Further epochs show the same data again: they add to the summary only as long as it rests
+        on fewer steps, which a schedule or a budget has left.
+        """
+        self._plans.update_data_summary()
+        self._summarizes_data &= self._n_summarized < n_steps
+
     def let_go(self) -> None:
         """Hold no tensors any more."""
         self._retention.pass_over()
@@ -221,14 +229,14 @@ class StepRecording:
         measured: NDArray[np.intp],
         rows: NDArray[np.int64],
     ) -> None:
-        if not self.summarizes_data:
+        if not self._summarizes_data or not measured.size:
             return
         at = {k: i for i, k in enumerate(measured.tolist())}
         for k, summarizer in plan.data:
             if k in at:
                 summarizer.add(values.tensors[k], rows[at[k]])
-        self._n_measured += 1
-        if self._n_measured in _SUMMARY_STEPS:
+        self._n_summarized += 1
+        if self._n_summarized in _SUMMARY_STEPS:
             self._plans.update_data_summary()
 
     def _breaks(self, plan: Plan, values: StepValues, broken: NDArray[np.intp]) -> bool:

@@ -7,7 +7,9 @@ import numpy as np
 import tensorflow as tf
 
 from deeplocalize.recorder import Recorder
+from deeplocalize.recorder.schedule import every
 from deeplocalize.traces import open_trace
+from deeplocalize.traces.schema import Kind
 
 from .fits import build, fit
 from .models import CASES
@@ -48,3 +50,14 @@ def test_epochs_end_where_a_data_set_of_unknown_length_does(tmp_path: Path) -> N
     with open_trace(tmp_path / "run.h5") as trace:
         assert trace.n_iterations == 15
         assert trace.ended == {"status": "completed"}
+
+
+def test_data_is_summed_up_until_as_many_steps_were_recorded_as_an_epoch_has(
+    tmp_path: Path,
+) -> None:
+    for n_epochs, n_samples in ((1, 20), (3, 60), (8, 100)):
+        path = tmp_path / f"{n_epochs}.h5"
+        fit(build(), Recorder(path, schedule=every(5)), epochs=n_epochs)
+        with open_trace(path) as trace:
+            summaries = {one.role: one.n_samples for one in trace.header.data}
+        assert summaries == {Kind.INPUT: n_samples, Kind.LABEL: n_samples}
