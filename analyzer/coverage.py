@@ -153,8 +153,8 @@ def _rule_needs(rule: Rule, length: int, n_series: int, is_thinned: bool) -> str
     if length < rule.patience:
         which = f" {rule.applies}" if rule.applies else ""
         wanted = f"{rule.patience} iterations" if rule.patience > 1 else "an iteration"
-        there = f"those recorded stand for {length}" if is_thinned else f"not {length}"
-        return f"{wanted}{which}, {there}"
+        counted = f"as which the recorded ones count {length}" if is_thinned else f"not {length}"
+        return f"{wanted}{which}, {counted}"
     return ""
 
 

@@ -1,6 +1,7 @@
 """The diagnosis of a run: rich data, of which every report is a function."""
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -23,6 +24,7 @@ from .findings import CURVE_SYMPTOMS, Finding, find, first_of_the_worst, order
 from .guilty import guilty_rows
 from .localization import FirstFault, locate
 from .notebook import diagnosis_html, findings_frame
+from .operation import largest_finite
 from .outcome import LONG_ENOUGH, Outcome, outcome_of
 from .outlier import CONSEQUENCES, find_outlier
 from .program import program_of
@@ -47,6 +49,9 @@ _NOTED = frozenset({*(check.name for check in CHECKS), *(rule.name for rule in C
 
 # What the program says, however early its run breaks.
 _WRITTEN = frozenset({Symptom.OPTIMIZER_SETTINGS, Symptom.NEGATIVE_RATES})
+
+# Of targets of this size a distance overflows in float32, whatever the network answers.
+_UNSQUARABLE = math.sqrt(largest_finite("float32"))
 
 
 @dataclass(frozen=True)
@@ -196,6 +201,7 @@ def _telling(findings: Sequence[Finding]) -> tuple[Finding, ...]:
         or finding.severity is Severity.FATAL
         or finding.onset < broken_at
         or finding.symptom in _WRITTEN
+        or (finding.symptom is Symptom.TARGET_NOT_SCALED and finding.peak > _UNSQUARABLE)
     )
 
 
@@ -226,8 +232,8 @@ def _needs(coverage: Coverage, run: Run, outcome: Outcome) -> str:
         there = f"{coverage.n_recorded} show only that everything stayed finite"
         if coverage.n_recorded < coverage.n_iterations:
             there = (
-                f"of {coverage.n_iterations} all but {coverage.n_recorded} were only watched, and "
-                "everything stayed finite"
+                f"of {coverage.n_iterations} there are {coverage.n_recorded or 'none'}; the others "
+                "were only watched, and nothing was seen that is not finite"
             )
         return f"at least {MIN_ITERATIONS} recorded iterations; {there}"
     if run.ending is Ending.EXCEPTION:

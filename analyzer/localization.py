@@ -30,7 +30,8 @@ class FirstFault:
     are None for symptoms other than non-finite values. Not ``is_certain``: the place
     comes from a replay that was not the step bit by bit. Not ``is_dated``: the program or the
     whole run shows it, and the moment is that of its beginning. ``rows`` are the guilty samples,
-    where the trace holds the failing batch.
+    where the trace holds the failing batch. Just before a non-finite value, ``n_skipped``
+    iterations were not recorded.
     """
 
     moment: Moment
@@ -48,6 +49,7 @@ class FirstFault:
     is_certain: bool = True
     is_dated: bool = True
     rows: GuiltyRows | None = None
+    n_skipped: int = 0
 
     @property
     def caveat(self) -> str:
@@ -60,6 +62,11 @@ class FirstFault:
         if self.alternatives:
             names = ", ".join(map(str, self.alternatives))
             sentences.append(f"Layers that were not recorded could be meant as well: {names}.")
+        if self.n_skipped:
+            sentences.append(
+                f"Of the {self.n_skipped} iterations before it nothing was recorded but that all "
+                "was finite: values out of line among what they were fed would not show."
+            )
         return " ".join(sentences)
 
 
@@ -107,6 +114,7 @@ def locate(
         hint=producer.hint,
         alternatives=tuple(layer_ref(header.layers[i]) for i in producer.alternatives),
         unseen=producer.unseen,
+        n_skipped=window.n_skipped,
         chain=chain,
         is_certain=is_certain,
     )

@@ -37,8 +37,15 @@ MIN_OTHERS = 4
 # normal values come to 6, a lone value to their number.
 LONE = 100.0
 
+# The same where there are some that it exceeds by far: in a small batch, too, a lone value comes to
+# the number of values.
+PROMINENT = 5.0
+
 # Iterations on either side to compare with; what is further back harmed nothing for as long.
 N_AROUND = 32
+
+# As far is looked where hardly any of them was recorded.
+FARTHEST = 64 * N_AROUND
 
 # Factor by which no usual step makes the rms of a kernel larger.
 BLOWN_UP = 10.0
@@ -58,9 +65,10 @@ _FED = (Kind.INPUT, Kind.LABEL, Kind.SAMPLE_WEIGHT)
 class Outlier:
     """A batch whose largest magnitude is out of line.
 
-    ``usual`` and ``usual_rms`` are medians over the ``n_others`` batches around it; NaN where
-    it is in line with these, or there are none. ``lag`` is by how many iterations the fault came
-    later; ``was_survived`` tells that one of about that size was fed before and did no harm.
+    ``usual`` and ``usual_rms`` are medians over the ``n_others`` batches around it; NaN where it is
+    not out of line with these, where they are 0, or where there are none. ``lag`` is by how many
+    iterations the fault came later; ``was_survived`` tells that one of about that size was fed
+    before and did no harm.
     """
 
     place: Place
@@ -101,9 +109,7 @@ def find_outlier(reader: TraceReader, fault_at: int) -> Outlier | None:
     fault_at
         The fault's iteration.
     """
-    row = row_of(reader, fault_at)
-    stop = min(row + 1 + N_AROUND, reader.n_iterations)
-    block = reader.read(max(row - N_AROUND, 0), stop, _COLUMNS)
+    block = _around(reader, row_of(reader, fault_at))
     found = [
         _outlier(reader.header, block, i, at, fault_at)
         for i in _fed(reader.header)
@@ -118,6 +124,18 @@ def find_outlier(reader: TraceReader, fault_at: int) -> Outlier | None:
     return replace(
         first, was_survived=any(ABOUT * one.largest >= first.largest for one in harmless)
     )
+
+
+def _around(reader: TraceReader, row: int) -> Block:
+    """The iterations around a row; further ones, too, where a budget has left too few of them."""
+    reach = N_AROUND
+    while True:
+        start, stop = max(row - reach, 0), min(row + 1 + reach, reader.n_iterations)
+        block = reader.read(start, stop, _COLUMNS)
+        is_all = stop - start == reader.n_iterations
+        if len(block.recorded) > MIN_OTHERS or is_all or reach >= FARTHEST:
+            return block
+        reach *= 4
 
 
 def _fed(header: Header) -> Sequence[int]:
@@ -140,10 +158,17 @@ def _outlying(header: Header, block: Block, series: int) -> Sequence[int]:
     dtype = header.series[series].dtype
     if dtype == "float16":
         return []  # whose squares leave the range of what inputs may well be
+    limit = math.sqrt(largest_finite(dtype))
     mean_abs = block.statistics["mean_abs"][:, series]
-    overflows = largest > math.sqrt(largest_finite(dtype))
-    is_lone = largest > LONE * mean_abs
-    return [at for at in rows if overflows[at] and (is_lone[at] or _is_unusual(largest, at))]
+    return [
+        at
+        for at in rows
+        if largest[at] > limit
+        and (
+            largest[at] > LONE * mean_abs[at]
+            or (largest[at] > PROMINENT * mean_abs[at] and _exceeds_all(largest, at, limit))
+        )
+    ]
 
 
 def _outlier(header: Header, block: Block, series: int, at: int, fault_at: int) -> Outlier:
@@ -185,6 +210,12 @@ def _largest(block: Block, series: int) -> NDArray[np.float64]:
     return np.where(is_recorded, largest, np.nan)
 
 
+def _exceeds_all(largest: NDArray[np.float64], at: int, limit: float) -> bool:
+    """Whether a row is out of line with each of the others, which are within a limit."""
+    others = _others(largest, at)
+    return bool(others.size and others.max() < min(limit, largest[at] / OUTLYING))
+
+
 def _is_unusual(largest: NDArray[np.float64], at: int) -> bool:
     """Whether a row is out of line with the others, if there are any."""
     return bool(largest[at] > OUTLYING * _usual(largest, at) > 0)
@@ -192,6 +223,10 @@ def _is_unusual(largest: NDArray[np.float64], at: int) -> bool:
 
 def _usual(values: NDArray[np.float64], at: int) -> float:
     """The median of the other rows; NaN without any."""
-    others = np.delete(values, at)
-    others = others[np.isfinite(others)]
+    others = _others(values, at)
     return float(np.median(others)) if others.size else math.nan
+
+
+def _others(values: NDArray[np.float64], at: int) -> NDArray[np.float64]:
+    others = np.delete(values, at)
+    return others[np.isfinite(others)]

@@ -1,5 +1,6 @@
 """Suspects for what the checks saw: each names a cause, what it belongs to, and a fix."""
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -60,7 +61,9 @@ def _larger_steps(case: Case, finding: Finding) -> Suspect:
 
 
 def _how_it_went(case: Case) -> tuple[str, ...]:
-    return (f"how it went: {case.facts.outcome}",) if case.facts is not None else ()
+    if case.facts is None or not math.isfinite(case.facts.outcome.first_loss.mean):
+        return ()  # where it broke at once, it went nowhere
+    return (f"how it went: {case.facts.outcome}",)
 
 
 def _fixed(text: str) -> Fix:

@@ -59,9 +59,11 @@ its own: where nothing breaks, nothing is said.
 
 - Threshold: the largest magnitude of a batch is over {outlier.OUTLYING:g} times the median of those
   of the up to {2 * outlier.N_AROUND} recorded batches around it (values without a mean, those of
-  Cauchy, come to that in one batch of 1400); with fewer than {outlier.MIN_OTHERS} others, over
-  {outlier.LONE:g} times the mean magnitude and so large that its square is beyond the type. The
-  fault follows at once, or a step between made a kernel {outlier.BLOWN_UP:g} times as large.
+  Cauchy, come to that in one batch of 1400); with fewer than {outlier.MIN_OTHERS} others, its
+  square has to be beyond the type (float32 or float64), and it is over {outlier.LONE:g} times the
+  mean magnitude of its batch, or over {outlier.PROMINENT:g} times that and {outlier.OUTLYING:g}
+  times the largest of each other. The fault follows at once, or a step between made a kernel
+  {outlier.BLOWN_UP:g} times as large.
 - Known false alarms: inputs with such tails, in a run that breaks for another reason just then.
 """
 

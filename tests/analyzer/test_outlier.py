@@ -115,6 +115,21 @@ def test_one_other_batch_is_enough_for_a_value_whose_square_overflows(
     assert found is None or "as in the other iteration that was recorded" in str(found)
 
 
+@pytest.mark.parametrize("others", [0.0, 2.0, 1e20])
+def test_a_whole_batch_of_large_values_beside_another_is_no_lone_value(others: float) -> None:
+    run = FakeRun(2).put(0, Kind.INPUT, max=others, min=0.0, mean_abs=others / 3)
+    run.put(1, Kind.INPUT, max=3e24, min=-2e24, mean_abs=1e24, rms=1.2e24)
+    assert find_outlier(run.reader(), 1) is None
+    run.put(1, Kind.INPUT, max=3e24, mean_abs=3e24 / 32)
+    assert (find_outlier(run.reader(), 1) is not None) is (others < 1e20)
+
+
+def test_batches_further_away_are_compared_with_where_a_budget_left_none_around() -> None:
+    run = fed(1e6, at=1, n_iterations=300).thin(lambda i: i == 1 or i > 200)
+    found = find_outlier(run.reader(), 1)
+    assert found is not None and found.n_others > 32
+
+
 def test_a_whole_batch_of_large_values_is_a_matter_of_scale() -> None:
     run = FakeRun(2).put(slice(None), Kind.INPUT, max=1e25, min=-1e25, mean_abs=3e24, rms=4e24)
     assert find_outlier(run.reader(), 0) is None

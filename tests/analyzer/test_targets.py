@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from deeplocalize.analyzer.causes import Cause
 from deeplocalize.analyzer.diagnosis import Verdict, diagnose
 from deeplocalize.analyzer.rules.rule import Severity, Symptom
 from deeplocalize.traces.header import DataSummary, Header, Layer
@@ -75,3 +76,18 @@ def test_labels_to_which_outputs_do_not_go_are_not_what_they_are_compared_with()
     run = FakeRun(N, _always_the_same())
     run.iterations["loss"] = 0.7 + 0.05 * np.random.default_rng(0).standard_normal(N)
     assert seen(diagnose(run.reader()), Symptom.LABELS_CONSTANT) is Severity.NOTICE
+
+
+@pytest.mark.parametrize(("size", "is_first"), [(1e20, True), (1e6, False)])
+def test_targets_whose_squares_overflow_are_suspected_of_a_loss_that_is_infinite_at_once(
+    size: float, is_first: bool
+) -> None:
+    target = replace(
+        ONES, min=size, max=1.5 * size, mean=1.2 * size, std=0.1 * size, is_integer_valued=False,
+        n_distinct=None, class_counts={},
+    )  # fmt: skip
+    run = FakeRun(N, network("linear", units=1, loss="mse", target=target))
+    run.put(0, Kind.LOSS, n_posinf=1).breaks(0, Kind.LOSS)
+    first, *_ = diagnose(run.reader()).suspects
+    assert (first.cause is Cause.LABEL_ENCODING) is is_first
+    assert not any("how it went" in sentence for sentence in first.evidence)

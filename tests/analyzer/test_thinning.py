@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from deeplocalize.analyzer.causes import Cause
 from deeplocalize.analyzer.chunks import read_first, read_last
 from deeplocalize.analyzer.diagnosis import Verdict, diagnose
 from deeplocalize.analyzer.ends import N_ROWS, read_ends
@@ -70,9 +71,12 @@ def test_schedules_by_pattern_are_told_with_the_extent() -> None:
 def test_what_is_too_little_says_that_the_rest_was_watched() -> None:
     diagnosis = diagnose(FakeRun(30).thin(lambda i: i in (0, 21)).reader())
     assert diagnosis.verdict is Verdict.UNKNOWN
-    assert "of 30 all but 2 were only watched, and everything stayed finite" in diagnosis.needs
+    assert "of 30 there are 2; the others were only watched" in diagnosis.needs
     needs = {entry.rule: entry.needs for entry in diagnosis.coverage.unjudged}
-    assert needs["dead units"] == "20 iterations, those recorded stand for 7"
+    assert needs["dead units"] == "20 iterations, as which the recorded ones count 7"
+    assert needs["large update"] == "3 iterations, as which the recorded ones count 2"
+    nothing = diagnose(FakeRun(30).thin(lambda i: False).reader())
+    assert "of 30 there are none; the others were only watched" in nothing.needs
     whole = {entry.rule: entry.needs for entry in diagnose(FakeRun(7).reader()).coverage.unjudged}
     assert whole["dead units"] == "20 iterations, not 7"
 
@@ -148,3 +152,19 @@ def test_the_ends_of_a_run_do_not_reach_into_its_middle() -> None:
     ends = read_ends(FakeRun(N).thin(lambda i: i % 50 == 0).reader())
     assert ends.start.recorded.tolist() == [0, 50, 100]
     assert ends.stop.recorded.tolist() == [1050, 1100, 1150]
+
+
+def test_a_fault_after_iterations_that_were_not_recorded_says_so_and_is_less_certain() -> None:
+    def blown_up() -> FakeRun:
+        run = FakeRun(60)
+        run.statistics["rms"][10:, run.index(Kind.WEIGHT, "fc1", "kernel")] *= 1e6
+        return run.put(30, Kind.OUTPUT, "mid", n_posinf=5).breaks(30, Kind.OUTPUT, "mid")
+
+    whole = diagnose(blown_up().reader())
+    thinned = diagnose(blown_up().thin(lambda i: i < 2 or i >= 30).reader())
+    for diagnosis in (whole, thinned):
+        assert diagnosis.suspects[0].cause is Cause.LEARNING_RATE
+    assert thinned.suspects[0].confidence < whole.suspects[0].confidence
+    assert whole.first_fault is not None and whole.first_fault.caveat == ""
+    assert thinned.first_fault is not None
+    assert "Of the 28 iterations before it nothing was recorded" in thinned.first_fault.caveat
