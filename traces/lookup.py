@@ -1,10 +1,9 @@
 """Which series of a trace a person means by a layer, a kind, a tensor and a call."""
 
 import difflib
+import math
 from collections.abc import Iterable
 from numbers import Integral
-
-import pandas as pd
 
 from .errors import TraceLookupError
 from .header import Header
@@ -54,7 +53,7 @@ def find_series(
 
 def is_none(layer: str | int | None) -> bool:
     """Whether this is what data frames have where a series is of no layer."""
-    return layer is not None and bool(pd.isna(layer))
+    return isinstance(layer, float) and math.isnan(layer)
 
 
 def find_layers(header: Header, layer: str | int) -> set[int]:

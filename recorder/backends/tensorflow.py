@@ -81,9 +81,8 @@ def _tapped_train_function(
             running = RunningLoss(model)
             logs, tensors = tap.run(train_step, data)
             _replace_loss(tensors, running)
-            if not on_device:
-                with tensors.noting_failure():
-                    replace_unused_softmax(tensors, logs)
+            with tensors.noting_failure():
+                replace_unused_softmax(tensors, logs)
             emit(tensors, session, replicas, on_device=on_device, queue=queue)
             return logs
 
