@@ -29,8 +29,8 @@ WATCHED_KINDS = (
     Kind.WEIGHT_UPDATE,
     Kind.STATE,
 )
-"""Kinds in which all shows that breaks a training: what is not finite elsewhere gets here in the
-same step, or is contained."""
+"""Kinds in which shows what breaks a training: what is not finite elsewhere gets here in the same
+step as a rule, or is contained by a later layer."""
 
 # Neighbouring columns.
 _NONFINITE = slice(COLUMNS.index(NONFINITE[0]), COLUMNS.index(NONFINITE[-1]) + 1)

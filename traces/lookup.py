@@ -1,12 +1,13 @@
-"""Which series of a trace a person means by a layer, a kind, a tensor and a call."""
+"""Which series, or full tensor, a person means by a layer, a kind, a tensor and a call."""
 
 import difflib
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from numbers import Integral
 
 from .errors import TraceLookupError
 from .header import Header
+from .interface import TensorEntry
 from .schema import Kind
 
 
@@ -49,6 +50,65 @@ def find_series(
     if call is not None:
         found = _having(header, found, "call", call, _name_of(header, layer))
     return found
+
+
+def find_own_series(
+    header: Header, layer: str | int | None, kind: str, tensor: str | None, call: int
+) -> list[int]:
+    """The same for what belongs to one owner: without a layer, to the batch or the step.
+
+    Raises
+    ------
+    TraceLookupError
+        There is none.
+    """
+    found = find_series(header, layer, kind, tensor, call)
+    if layer is not None:
+        return found
+    own = [i for i in found if header.series[i].layer is None]
+    if not own:
+        paths = [
+            layer.path
+            for layer in map(header.layer_of, map(header.series.__getitem__, found))
+            if layer is not None
+        ]
+        raise TraceLookupError(
+            f"no {kind} is the batch's own; choose layer= from {_shortened(paths)}"
+        )
+    return own
+
+
+def find_entry(
+    header: Header, entries: Sequence[TensorEntry], iteration: int, what: str
+) -> TensorEntry:
+    """The latest of some full tensors of an iteration; ``what`` they are, in words.
+
+    Raises
+    ------
+    TraceLookupError
+        There is none, or they are of several series.
+    """
+    matching = [entry for entry in entries if entry.iteration == iteration]
+    if not matching:
+        known = [str(i) for i in sorted({entry.iteration for entry in entries})]
+        raise TraceLookupError(
+            f"no full {what} in iteration {iteration}; "
+            + (f"there is one in {_shortened(known)}" if known else "none was recorded in this run")
+        )
+    if len({entry.series for entry in matching}) > 1:
+        names = ", ".join(header.series[entry.series].tensor for entry in matching)
+        raise TraceLookupError(f"several tensors are {what}; choose tensor= from {names}")
+    return matching[-1]
+
+
+def name_of(layer: str | int | None) -> str:
+    """The owner of a tensor, in words."""
+    return "the batch" if layer is None or is_none(layer) else f"layer {layer!r}"
+
+
+def _shortened(names: Iterable[str]) -> str:
+    distinct = list(dict.fromkeys(names))
+    return ", ".join(distinct[:10]) + (", ..." if len(distinct) > 10 else "")
 
 
 def is_none(layer: str | int | None) -> bool:

@@ -1,6 +1,6 @@
 """A trace as a person in a notebook meets it: pandas views over any storage format."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +17,7 @@ from .files import open_reader
 from .header import Header, Layer
 from .histogram import Bin, bins
 from .interface import Event, TraceReader, end_of
-from .lookup import find_series, is_none
+from .lookup import find_entry, find_own_series, find_series, name_of
 from .plots import Plots
 from .schema import ITERATIONS, STATISTICS, Kind
 from .table import Block
@@ -206,25 +206,13 @@ class Trace:
         TraceLookupError
             It was not recorded, or several are meant.
         """
-        chosen = find_series(self.header, layer, kind, tensor, call)
-        if layer is None:
-            chosen = self._of_no_layer(chosen, kind)
-        entries = [e for e in self.reader.tensor_entries() if e.series in chosen]
-        matching = [e for e in entries if e.iteration == iteration]
-        what = f"{kind} of {'the batch' if layer is None or is_none(layer) else f'layer {layer!r}'}"
-        if not matching:
-            known = sorted({e.iteration for e in entries})
-            shown = ", ".join(map(str, known[:10])) + (", ..." if len(known) > 10 else "")
-            raise TraceLookupError(
-                f"{self.path}: no full {what} in iteration {iteration}; "
-                + (f"there is one in {shown}" if known else "none was recorded in this run")
-            )
-        if len({entry.series for entry in matching}) > 1:
-            names = [self.header.series[entry.series].tensor for entry in matching]
-            raise TraceLookupError(
-                f"{self.path}: several tensors are {what}; choose tensor= from {', '.join(names)}"
-            )
-        return self.reader.read_tensor(matching[-1])
+        series = find_own_series(self.header, layer, kind, tensor, call)
+        entries = [e for e in self.reader.tensor_entries() if e.series in series]
+        what = f"{kind} of {name_of(layer)}"
+        try:
+            return self.reader.read_tensor(find_entry(self.header, entries, iteration, what))
+        except TraceLookupError as error:
+            raise TraceLookupError(f"{self.path}: {error}") from None
 
     def histogram(
         self,
@@ -296,18 +284,6 @@ class Trace:
             else:
                 high = middle
         return low
-
-    def _of_no_layer(self, chosen: Sequence[int], kind: str) -> list[int]:
-        """Those series that are the batch's or the step's."""
-        owners = {i: self.header.layer_of(self.header.series[i]) for i in chosen}
-        found = [i for i, layer in owners.items() if layer is None]
-        if not found:
-            paths = list(dict.fromkeys(layer.path for layer in owners.values() if layer))
-            shown = ", ".join(paths[:10]) + (", ..." if len(paths) > 10 else "")
-            raise TraceLookupError(
-                f"{self.path}: no {kind} is the batch's own; choose layer= from {shown}"
-            )
-        return found
 
     def _names(self, series: int) -> dict[str, Any]:
         """What a person calls a series by."""

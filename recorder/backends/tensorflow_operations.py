@@ -64,8 +64,7 @@ LONGEST_WAIT_NS = 100_000_000
 """The first step to end so long after the last were taken has those that wait taken."""
 
 # What each tensor that is handed over costs beside what is timed: TensorFlow has more operations to
-# schedule, and may not use its memory again at once. Chosen: what a small dense network took longer
-# on two cores with operations that did nothing, for each of its tensors.
+# schedule, and may not use its memory again at once. Chosen, of the order of an operation's cost.
 _TENSOR_NS = 1500
 
 _INT64 = 9  # TF_INT64

@@ -13,8 +13,8 @@ import tensorflow as tf
 from .step_tensors import StepTensors
 from .tensorflow_graph import consumers_of
 
-# On CPUs TensorFlow takes a float32 softmax by oneDNN, which takes long to begin (some 5 to 30 us,
-# measured on two cores) and is the faster one from about 10000 elements on.
+# Chosen: on CPUs TensorFlow takes a float32 softmax by oneDNN, which takes long to begin, and is
+# the faster one from about 10000 elements on.
 _FEW_ELEMENTS = 1 << 13
 
 # What a batch counts for whose size TensorFlow leaves open.

@@ -89,3 +89,28 @@ def test_what_only_a_metric_shows_is_recorded_though_the_budget_left_it_out(
         assert list(trace.statistics()["iteration"].unique()) == [0, 7]
         assert np.isinf(trace.tensor(7, kind="metric", tensor="broken")).all()
     assert max(takes) > 1  # what is broken already is not looked at any more
+
+
+def test_what_a_later_layer_contains_is_no_break_to_a_budget(tmp_path: Path) -> None:
+    x = np.abs(VECTORS) + 0.1
+    x[73, 2] = -1.0
+    found = {}
+    runs: dict[str, dict[str, Any]] = {"all": {}, "few": {"budget": 1e-6}}
+    for name, options in runs.items():
+        model = keras.Sequential(
+            [
+                keras.Input(x.shape[1:]),
+                keras.layers.Lambda(keras.ops.log),
+                keras.layers.Lambda(lambda v: keras.ops.where(keras.ops.isnan(v), 0.0, v)),
+                keras.layers.Dense(3, "softmax"),
+            ]
+        )
+        model.compile("adam", "sparse_categorical_crossentropy", jit_compile=False)
+        recorder = Recorder(tmp_path / f"{name}.h5", **options)
+        model.fit(x, LABELS % 3, batch_size=10, shuffle=False, verbose=0, callbacks=[recorder])
+        with open_trace(tmp_path / f"{name}.h5") as trace:
+            found[name] = list(trace.statistics()["iteration"].unique())
+            if name == "all":
+                outputs = trace.statistics(layer=0, kind="output").set_index("iteration")
+                assert outputs["n_nan"].to_dict()[7] == 1
+    assert found == {"all": list(range(10)), "few": [0]}
