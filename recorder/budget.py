@@ -30,6 +30,11 @@ class Budget:
         self._began: float | None = None
         self._spent_s = 0.0
 
+    @property
+    def is_limited(self) -> bool:
+        """Whether there is a share."""
+        return self._share is not None
+
     def begin(self) -> None:
         """Start the clock, unless it runs."""
         if self._began is None:

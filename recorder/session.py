@@ -8,7 +8,7 @@ raises into the training: the first error ends the recording with one warning.
 import contextlib
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
@@ -27,7 +27,7 @@ from .options import Options
 from .plan import Plan, Plans
 from .recording import Recording
 from .step_recording import Moment, Observer, StepRecording
-from .step_values import StepValues
+from .step_values import StepNumbers, StepValues
 from .warning import told, warn
 
 
@@ -143,15 +143,26 @@ class Session:
         """
         if not self.takes_steps:
             return False
-        moment = Moment(self._epoch, self._batch, self._recording.elapsed_s - age_s)
-        self._batch += 1
-        self._n_steps += 1
+        moment = self._next_moment(age_s)
         is_awaited = self._is_shown or self._options.budget is not None
         if is_awaited or plan.replay is not None or values.rows is not None:
             self._background.wait()
             return self._record(plan, values, moment)
         self._background.run(partial(self._record, plan, values, moment), values.n_bytes)
         return False
+
+    def left_out(self, steps: Iterable[tuple[StepNumbers, float]]) -> None:
+        """Record iterations in which the backend has seen nothing break, and measured nothing.
+
+        ``steps``: the numbers of each, and for how long it has waited.
+        """
+        self._background.wait()
+        try:
+            for numbers, age_s in steps:
+                if self.takes_steps:
+                    self._steps.leave_out(numbers, self._next_moment(age_s))
+        except Exception as error:  # the outermost tap
+            self.failed(error)
 
     def replayed(self, tensors: Sequence[NDArray[Any]]) -> None:
         """Add what a replay of the latest iteration gave, in the order of the plan's series."""
@@ -292,6 +303,12 @@ class Session:
             self._waiting.close()
             self._waiting = None
         self._steps.let_go()
+
+    def _next_moment(self, age_s: float) -> Moment:
+        moment = Moment(self._epoch, self._batch, self._recording.elapsed_s - age_s)
+        self._batch += 1
+        self._n_steps += 1
+        return moment
 
     def _record(self, plan: Plan, values: StepValues, moment: Moment) -> bool:
         if not self.is_open:

@@ -17,15 +17,17 @@ from .options import Options
 from .plan import Plan, Plans
 from .recording import Recording
 from .retention import Retention
-from .row import Row
+from .row import N_COLUMNS, Row
 from .schedule import Schedule, schedule_of
-from .step_values import StepValues
+from .step_values import StepNumbers, StepValues
 
 Observer = Callable[[Header, Row], None]
 """Is shown a row of the trace and the header as it is then; what it raises ends the recording."""
 
 # A training killed in its first epoch is to leave a summary, too.
 _SUMMARY_STEPS = {16**k for k in range(8)}
+_NO_SERIES = np.empty(0, np.intp)
+_NO_STATISTICS = np.empty((0, N_COLUMNS), np.int64)
 _SCALED_KINDS = {Kind.OUTPUT_GRADIENT, Kind.PREACTIVATION_GRADIENT, Kind.WEIGHT_GRADIENT}
 
 
@@ -130,6 +132,26 @@ class StepRecording:
             return True
         self.finish()
         return False
+
+    def leave_out(self, numbers: StepNumbers, moment: Moment) -> None:
+        """Append an iteration of which nothing is measured; those before it are finished."""
+        self._budget.begin()
+        if self._recording.is_full:
+            self._stop()
+            return
+        self._retention.pass_over()
+        row = Row(
+            _NO_SERIES,
+            _NO_STATISTICS,
+            moment.epoch,
+            moment.batch,
+            numbers.n_samples,
+            numbers.loss if numbers.is_loss_known else float("nan"),
+            numbers.learning_rate,
+            numbers.loss_scale,
+            moment.elapsed_s,
+        )
+        self._recording.append(row)
 
     def supply(self, positions: Sequence[int], values: StepValues) -> None:
         """Finish the iteration that waits with tensors of it, by their positions in its plan."""

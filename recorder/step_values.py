@@ -16,6 +16,17 @@ ABSENT: NDArray[Any] = np.empty(0)
 
 
 @dataclass(frozen=True)
+class StepNumbers:
+    """What is recorded of a step of which nothing is measured; NaN or -1: not known."""
+
+    loss: float
+    n_samples: int
+    learning_rate: float = float("nan")
+    loss_scale: float = 1.0
+    is_loss_known: bool = True
+
+
+@dataclass(frozen=True)
 class StepValues:
     """Tensors in the order of the plan they belong to, which must not change any more.
 

@@ -11,28 +11,25 @@ from numpy.typing import NDArray
 
 from deeplocalize.traces.schema import Kind
 
-from ..kernel import ELEMENTS_WORTH_A_THREAD, N_THREADS, mend_overflow
+from ..kernel import ELEMENTS_WORTH_A_THREAD, N_THREADS
 from ..measurement import UNIT_KINDS, WATCHED_KINDS
 from ..row import N_COLUMNS
 from ..row_kernels import ALONE, FLOAT32, FLOAT64, INT64, READ_BESIDE
-from ..step_values import StepValues
 from .step_tensors import Tapped
-from .tensorflow_c_api import add_operation, library, new_status
+from .tensorflow_c_api import add_operation, new_status
 from .tensorflow_calls import release
-from .tensorflow_held import Chosen, HeldTensors
 from .tensorflow_operations import COLLECT, HAND_OVER, MEASURE
 from .tensorflow_records import (
     FORM,
     GROUP,
     LAYOUT,
-    LEFT_OUT,
-    MEASURED,
     MOST_STEPS,
     PART,
     lasting,
     record,
 )
-from .tensorflow_step import Distinct, TracedStep, numbers_of
+from .tensorflow_step import Distinct, TracedStep
+from .tensorflow_waiting import WaitingSteps
 
 # What a batch counts for whose size TensorFlow leaves open, and how many elements are collected by
 # one operation, chosen: it lets go of the first once it has the last. Those that are held until the
@@ -77,37 +74,26 @@ class WaitingForm:
         self._places = {key: place for place, key in enumerate(tensors)}
         self._layout = lasting(self._laid_out())
         n_rows, n_tensors = len(step.tapped), len(distinct.tensors)
-        n_numbers, n_places = len(step.numbers), len(tensors)
         self._is_kept = np.zeros(n_tensors, np.int64)
         self._is_kept[list(self._kept_places())] = 1
-        self._pending = np.zeros(n_places, np.int64)
-        self._float64 = [k for k, one in enumerate(step.tapped) if one.value.dtype == tf.float64]
-        self._outcomes = np.zeros(MOST_STEPS, np.int64)
+        self._pending = np.zeros(len(tensors), np.int64)
         self._current_rows = np.zeros((n_rows, N_COLUMNS), np.int64)
-        self._rows = np.zeros((MOST_STEPS, n_rows, N_COLUMNS), np.int64)
-        self._numbers = np.zeros((MOST_STEPS, n_numbers))
-        self._tensors = np.zeros((MOST_STEPS, n_tensors), np.int64)
-        self._sizes = np.zeros(MOST_STEPS, np.int64)
-        self._ended_ns = np.zeros(MOST_STEPS, np.int64)
+        self.waiting = WaitingSteps(step, distinct)
         self._record = record(
             FORM,
             queue=queue.ctypes.data,
             id=number,
             status=new_status(),
-            n_numbers=n_numbers,
+            n_numbers=len(step.numbers) + 1,
             n_tensors=n_tensors,
-            n_places=n_places,
+            n_places=len(tensors),
             n_rows=n_rows,
+            first_input=self._first_input(),
             layout=self._layout.ctypes.data,
             is_kept=self._is_kept.ctypes.data,
             pending=self._pending.ctypes.data,
             current_rows=self._current_rows.ctypes.data,
-            outcomes=self._outcomes.ctypes.data,
-            rows=self._rows.ctypes.data,
-            numbers=self._numbers.ctypes.data,
-            tensors=self._tensors.ctypes.data,
-            sizes=self._sizes.ctypes.data,
-            ended_ns=self._ended_ns.ctypes.data,
+            **self.waiting.addresses,
         )
 
     @property
@@ -130,7 +116,7 @@ class WaitingForm:
         n_parts = min(N_THREADS, 1 + n_elements // ELEMENTS_WORTH_A_THREAD)
         measured = [self._measure(part, n_parts, collected) for part in range(n_parts)]
         self._record["n_groups"], self._record["n_parts"] = len(collected), n_parts
-        numbers = [_readable_number(number) for number in self._step.numbers]
+        numbers = [_readable_number(number) for number in (*self._step.numbers, self._loss())]
         handed = [*collected, *measured, *numbers]
         add_operation(HAND_OVER, handed, [], self._record.ctypes.data)
 
@@ -138,31 +124,18 @@ class WaitingForm:
         """Hold nothing of a step that has begun."""
         release(self._pending)
 
-    def steps(self, n: int, watches: bool) -> Iterator[tuple[StepValues, float]]:
-        """The first steps that wait, and how many seconds ago each of them ended.
+    def _first_input(self) -> int:
+        row = self.plan.first_input
+        return -1 if row is None else self._distinct.places[row]
 
-        ``watches``: whether a step that breaks is wanted though the budget left it out.
-        """
-        # Copies: while these are looked at, the memory is used for further steps.
-        held = [HeldTensors(step.copy()) for step in self._tensors[:n]]
-        rows, ended_ns = self._rows[:n].copy(), self._ended_ns[:n].tolist()
-        numbers, sizes = self._numbers[:n].tolist(), self._sizes[:n].tolist()
-        outcomes = self._outcomes[:n].tolist()
-        for k in range(n):
-            values = Chosen(held[k], self._distinct.places)
-            minus = Chosen(held[k], self._distinct.places_of_minus)
-            others: dict[str, Any] = numbers_of(numbers[k])
-            others |= {"known_bytes": sizes[k], "is_allowed": True}
-            others["has_tensors"] = held[k].is_complete
-            if outcomes[k] != MEASURED and (outcomes[k] == LEFT_OUT or not watches):
-                others |= {"is_allowed": False, "is_finite": True}
-            elif outcomes[k] == MEASURED or not held[k].is_complete:
-                # Else it was looked at and broke: its tensors are there, and measured now.
-                others["rows"] = rows[k]
-                for row in self._float64:
-                    mend_overflow(values[row], minus[row], rows[k, row])
-            age_ns = library().TF_NowNanos() - ended_ns[k]
-            yield StepValues(values, minus, **others), max(0, age_ns) / 1e9
+    def _loss(self) -> tf.Tensor:
+        """The loss as a number: the first one, as rows of the trace have it."""
+        if self.plan.loss is None:
+            return tf.constant(float("nan"))
+        loss = self._step.tapped[self.plan.loss].value
+        if loss.shape.rank == 0:
+            return loss
+        return tf.pad(tf.reshape(loss, [-1]), [[0, 1]])[0]  # never fails, be it empty
 
     def _kept_places(self) -> Iterator[int]:
         """The tensors that are held even if not all are."""

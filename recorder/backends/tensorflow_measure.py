@@ -11,10 +11,9 @@ from .tensorflow_records import LAYOUT, LEFT_OUT, LEFT_OUT_BROKEN, MEASURED, QUE
 
 
 @compiled()
-def _is_in_time(form):  # type: ignore[no-untyped-def]
-    """Whether the budget allows for the step."""
-    queue = nb.carray(pointer(form.queue), (1,), QUEUE)[0]
-    return queue.spent_ns <= queue.left_ns
+def _is_due(form):  # type: ignore[no-untyped-def]
+    """Whether the step is one that is to be measured."""
+    return nb.carray(pointer(form.queue), (1,), QUEUE)[0].measures != 0
 
 
 @compiled()
@@ -23,14 +22,14 @@ def _measures(form):  # type: ignore[no-untyped-def]
 
     That is, where tensors are not held, whatever the budget.
     """
-    return form.n_whole_steps == 0 or _is_in_time(form)
+    return form.n_whole_steps == 0 or _is_due(form)
 
 
 @compiled()
 def measure(form, first, end, handles):  # type: ignore[no-untyped-def]
     """Fill some rows, or only look whether all is finite; what has become of them."""
     measures = _measures(form)
-    outcome = MEASURED if _is_in_time(form) else LEFT_OUT
+    outcome = MEASURED if _is_due(form) else LEFT_OUT
     layout = nb.carray(pointer(form.layout), (form.n_rows,), LAYOUT)
     rows = nb.carray(pointer(form.current_rows), (form.n_rows, N_COLUMNS), np.int64)
     values = rows.view(np.float64)

@@ -32,11 +32,13 @@ from .tensorflow_c_api import (
 from .tensorflow_calls import (
     ADDRESS,
     allocate_output,
+    axis,
     byte_size,
     data,
     delete,
     fail,
     get_input,
+    n_axes,
     now_ns,
     release,
 )
@@ -268,6 +270,9 @@ def _hand_over_operation(kernel, context):  # type: ignore[no-untyped-def]
     if is_broken and outcome == LEFT_OUT:
         outcome = LEFT_OUT_BROKEN
     _copy_numbers(form, context, step)
+    n_samples = np.int64(-1)
+    if form.first_input >= 0 and n_axes(pending[form.first_input]) > 0:
+        n_samples = axis(pending[form.first_input], 0)
     tensors = nb.carray(pointer(form.tensors), (MOST_STEPS, form.n_tensors), np.int64)[step]
     n_held_bytes = 0
     for i in range(form.n_tensors):
@@ -282,6 +287,7 @@ def _hand_over_operation(kernel, context):  # type: ignore[no-untyped-def]
     ended_ns = now_ns()
     nb.carray(pointer(form.outcomes), (MOST_STEPS,), np.int64)[step] = outcome
     nb.carray(pointer(form.sizes), (MOST_STEPS,), np.int64)[step] = n_bytes
+    nb.carray(pointer(form.n_samples), (MOST_STEPS,), np.int64)[step] = n_samples
     nb.carray(pointer(form.ended_ns), (MOST_STEPS,), np.int64)[step] = ended_ns
     queue.form = form.id
     queue.n_steps = step + 1

@@ -12,6 +12,7 @@ import threading
 from typing import Any
 
 from ..session import Session
+from ..thinning import Thinning
 from ..warning import RefusalError
 from .tensorflow_c_api import library
 from .tensorflow_form import WaitingForm
@@ -19,8 +20,6 @@ from .tensorflow_operations import register, takers
 from .tensorflow_records import QUEUE, record
 from .tensorflow_step import TracedStep
 from .train_function import TrainFunction
-
-_NO_LIMIT_NS = 1 << 62
 
 _ids = itertools.count()
 
@@ -43,7 +42,8 @@ class StepQueue:
         self._forms: list[WaitingForm] = []
         register()
         self._id = next(_ids)
-        self._array = record(QUEUE, id=self._id, is_open=1, watches=1, left_ns=self._left_ns())
+        self._array = record(QUEUE, id=self._id, is_open=1, watches=1, measures=1)
+        self._thinning = Thinning(session.budget)
         self._record = self._array[0]
         self._raised: BaseException | None = None
         self._lock = threading.RLock()
@@ -79,16 +79,22 @@ class StepQueue:
         queue, n = self._record, int(self._record["n_steps"])
         if n == 0:
             return
-        queue["n_steps"] = queue["n_bytes"] = 0
-        self._session.budget.spend(queue["spent_ns"] / 1e9)
-        queue["spent_ns"] = 0
+        form, watches = self._forms[queue["form"]], bool(queue["watches"])
+        waiting = form.waiting
+        durations_s = waiting.durations_s(n, int(queue["since_ns"]))
+        self._thinning.spend(waiting.are_measured(n), durations_s, queue["spent_ns"] / 1e9)
+        queue["n_steps"] = queue["n_bytes"] = queue["spent_ns"] = 0
         with self._session.budget.spending():
-            form = self._forms[queue["form"]]
-            for values, age_s in form.steps(n, bool(queue["watches"])):
-                if self._session.step(form.plan, values, age_s):
-                    self._session.nothing_more()
-            form.hold(self._session.n_steps_kept(values.n_bytes))
-        queue["left_ns"] = self._left_ns()
+            n_bytes = waiting.n_bytes(n)
+            if waiting.are_left_out(n, watches):
+                self._session.left_out(waiting.numbers(n))
+            else:
+                for values, age_s in waiting.values(n, watches):
+                    if self._session.step(form.plan, values, age_s):
+                        self._session.nothing_more()
+            form.hold(self._session.n_steps_kept(n_bytes))
+        self._thinning.choose()
+        queue["measures"] = self._thinning.measures
         queue["watches"] = self._session.watches
         queue["is_open"] = is_open = self._session.takes_steps
         if not is_open:
@@ -97,9 +103,6 @@ class StepQueue:
         if queue["has_lost"]:
             queue["has_lost"] = 0
             raise LostStepError("a step found no room beside those that wait to be recorded")
-
-    def _left_ns(self) -> int:
-        return int(min(_NO_LIMIT_NS, self._session.budget.left_s() * 1e9))
 
     def close(self) -> None:
         """Take no more steps."""

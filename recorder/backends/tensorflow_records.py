@@ -16,7 +16,7 @@ QUEUE = np.dtype(
     [
         ("is_open", np.int64),
         ("watches", np.int64),
-        ("left_ns", np.int64),
+        ("measures", np.int64),
         ("spent_ns", np.int64),
         ("has_lost", np.int64),
         ("form", np.int64),
@@ -27,8 +27,8 @@ QUEUE = np.dtype(
     ]
 )
 """What a session's steps wait in: whether it takes more of them, whether it is to be told of what
-is not finite, how much time the budget left when Python last took some and how much was spent
-since, whether a step found no room, which form of the step waits, how many, with how many bytes,
+is not finite, whether the budget has them measured, how much time was spent since Python last took
+some, whether a step found no room, which form of the step waits, how many, with how many bytes,
 when Python took some last, and by which number Python knows it."""
 
 MEASURED, LEFT_OUT, LEFT_OUT_BROKEN = 0, 1, 2
@@ -47,6 +47,7 @@ FORM = np.dtype(
         ("n_places", np.int64),
         ("n_rows", np.int64),
         ("n_whole_steps", np.int64),
+        ("first_input", np.int64),
         ("layout", np.int64),
         ("is_kept", np.int64),
         ("pending", np.int64),
@@ -56,15 +57,17 @@ FORM = np.dtype(
         ("numbers", np.int64),
         ("tensors", np.int64),
         ("sizes", np.int64),
+        ("n_samples", np.int64),
         ("ended_ns", np.int64),
     ]
 )
 """One form of the step: the address of its queue, its place there, how much it hands over (places
 are those of its tensors, and behind them those of tensors that are only read), how many of the
-latest steps hold all their tensors, and the addresses of arrays: the layout of its rows; for each
-tensor whether all steps hold it; for each place what is there while the step runs; the rows of the
-step that runs; for `MOST_STEPS` steps what became of them, rows, numbers (float64), handles of
-tensors (0: not held), their bytes, and when they ended."""
+latest steps hold all their tensors, the place of its first input (-1: none), and the addresses of
+arrays: the layout of its rows; for each tensor whether all steps hold it; for each place what is
+there while the step runs; the rows of the step that runs; for `MOST_STEPS` steps what became of
+them, rows, numbers (float64), handles of tensors (0: not held), their bytes, how many samples their
+batch has (-1: not known), and when they ended."""
 
 LAYOUT = np.dtype(
     [

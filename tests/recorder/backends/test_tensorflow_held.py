@@ -111,7 +111,7 @@ def test_all_tensors_are_held_of_the_first_epoch_that_is_to_be_trained_on_again(
 
 @pytest.mark.parametrize(
     ("options", "n_whole"),
-    [({"ring_iterations": 1}, 0), ({"ring_iterations": 3}, 3), ({"ring_bytes": 0, "budget": 1}, 0)],
+    [({"ring_iterations": 1}, 0), ({"ring_iterations": 3}, 3), ({"ring_bytes": 0}, 0)],
 )
 def test_of_the_steps_that_wait_the_latest_hold_all_tensors(
     options: dict[str, Any], n_whole: int, tmp_path: Path, held: Held, takes: Takes

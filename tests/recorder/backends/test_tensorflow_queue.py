@@ -20,7 +20,7 @@ from .queued import HUGE, Takes, assert_equal, fitted, one_by_one, trained
 BACKENDS = "deeplocalize.recorder.backends"
 tensorflow = pytest.importorskip(f"{BACKENDS}.tensorflow")
 tensorflow_queue = pytest.importorskip(f"{BACKENDS}.tensorflow_queue")
-tensorflow_form = pytest.importorskip(f"{BACKENDS}.tensorflow_form")
+tensorflow_waiting = pytest.importorskip(f"{BACKENDS}.tensorflow_waiting")
 tensorflow_held = pytest.importorskip(f"{BACKENDS}.tensorflow_held")
 
 
@@ -152,7 +152,7 @@ def test_a_failing_recorder_leaves_no_step_waiting(
     def failing(self: Any, *_: Any, **__: Any) -> Any:
         raise RuntimeError("no more memory")
 
-    monkeypatch.setattr(tensorflow_form.WaitingForm, "steps", failing)
+    monkeypatch.setattr(tensorflow_waiting.WaitingSteps, "values", failing)
     with pytest.warns(RuntimeWarning, match="no more memory"):
         model = fitted(tmp_path / "run.h5")
     assert len(takes) == 1

@@ -1,0 +1,117 @@
+"""The memory in which steps of one form wait, and what Python takes from it."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from ..kernel import mend_overflow
+from ..row import N_COLUMNS
+from ..step_values import StepNumbers, StepValues
+from .tensorflow_c_api import library
+from .tensorflow_calls import release
+from .tensorflow_held import Chosen, HeldTensors
+from .tensorflow_records import LEFT_OUT, LEFT_OUT_BROKEN, MEASURED, MOST_STEPS
+from .tensorflow_step import Distinct, TracedStep, numbers_of
+
+
+class WaitingSteps:
+    """Up to `MOST_STEPS` steps of one form, as its operations leave them.
+
+    Parameters
+    ----------
+    step
+        The form, as it was traced.
+    distinct
+        Its tensors.
+    """
+
+    def __init__(self, step: TracedStep, distinct: Distinct) -> None:
+        self._distinct = distinct
+        self._float64 = [k for k, one in enumerate(step.tapped) if one.value.dtype == tf.float64]
+        n_tensors, n_rows = len(distinct.tensors), len(step.tapped)
+        self._outcomes = np.zeros(MOST_STEPS, np.int64)
+        self._rows = np.zeros((MOST_STEPS, n_rows, N_COLUMNS), np.int64)
+        self._numbers = np.zeros((MOST_STEPS, len(step.numbers) + 1))
+        self._tensors = np.zeros((MOST_STEPS, n_tensors), np.int64)
+        self._sizes = np.zeros(MOST_STEPS, np.int64)
+        self._n_samples = np.zeros(MOST_STEPS, np.int64)
+        self._ended_ns = np.zeros(MOST_STEPS, np.int64)
+
+    @property
+    def addresses(self) -> dict[str, int]:
+        """Where the arrays are, by the names of `FORM`."""
+        arrays = {
+            "outcomes": self._outcomes,
+            "rows": self._rows,
+            "numbers": self._numbers,
+            "tensors": self._tensors,
+            "sizes": self._sizes,
+            "n_samples": self._n_samples,
+            "ended_ns": self._ended_ns,
+        }
+        return {name: array.ctypes.data for name, array in arrays.items()}
+
+    def n_bytes(self, n: int) -> int:
+        """What the tensors of the last of the first ``n`` steps take."""
+        return int(self._sizes[n - 1])
+
+    def are_measured(self, n: int) -> list[bool]:
+        """Which of the first steps are."""
+        return [outcome == MEASURED for outcome in self._outcomes[:n].tolist()]
+
+    def durations_s(self, n: int, since_ns: int) -> list[float]:
+        """How long each of the first steps took, of which the first began then."""
+        found: list[float] = (np.diff(self._ended_ns[:n], prepend=since_ns) / 1e9).tolist()
+        return found
+
+    def are_left_out(self, n: int, watches: bool) -> bool:
+        """Whether there is, or is wanted, nothing but numbers of the first steps.
+
+        ``watches``: whether a step that breaks is wanted though the budget left it out.
+        """
+        unwanted = {LEFT_OUT} if watches else {LEFT_OUT, LEFT_OUT_BROKEN}
+        has_whole_steps = self._tensors[:n].all(axis=1).any()
+        return not has_whole_steps and unwanted.issuperset(self._outcomes[:n].tolist())
+
+    def numbers(self, n: int) -> Iterator[tuple[StepNumbers, float]]:
+        """Those of the first steps, and how many seconds ago each of them ended.
+
+        Their tensors are let go of.
+        """
+        release(self._tensors[:n].reshape(-1))
+        n_samples, ages_s = self._n_samples[:n].tolist(), self._ages_s(n)
+        numbers = self._numbers[:n].tolist()
+        for k, (*others, loss) in enumerate(numbers):
+            yield StepNumbers(loss, n_samples[k], **numbers_of(others)), ages_s[k]
+
+    def values(self, n: int, watches: bool) -> Iterator[tuple[StepValues, float]]:
+        """The first steps, and how many seconds ago each of them ended.
+
+        ``watches``: whether a step that breaks is wanted though the budget left it out.
+        """
+        # Copies: while these are looked at, the memory is used for further steps.
+        held = [HeldTensors(step.copy()) for step in self._tensors[:n]]
+        rows, ages_s = self._rows[:n].copy(), self._ages_s(n)
+        numbers, sizes = self._numbers[:n].tolist(), self._sizes[:n].tolist()
+        outcomes = self._outcomes[:n].tolist()
+        for k in range(n):
+            values = Chosen(held[k], self._distinct.places)
+            minus = Chosen(held[k], self._distinct.places_of_minus)
+            others: dict[str, Any] = numbers_of(numbers[k][:-1])
+            others |= {"known_bytes": sizes[k], "is_allowed": True}
+            others["has_tensors"] = held[k].is_complete
+            if outcomes[k] != MEASURED and (outcomes[k] == LEFT_OUT or not watches):
+                others |= {"is_allowed": False, "is_finite": True}
+            elif outcomes[k] == MEASURED or not held[k].is_complete:
+                # Else it was looked at and broke: its tensors are there, and measured now.
+                others["rows"] = rows[k]
+                for row in self._float64:
+                    mend_overflow(values[row], minus[row], rows[k, row])
+            yield StepValues(values, minus, **others), ages_s[k]
+
+    def _ages_s(self, n: int) -> list[float]:
+        ages_s = (library().TF_NowNanos() - self._ended_ns[:n]) / 1e9
+        found: list[float] = np.maximum(ages_s, 0).tolist()
+        return found

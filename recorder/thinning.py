@@ -1,0 +1,88 @@
+"""Which steps a budget measures, told from what measuring has cost so far.
+
+Statistics cost a training more than the time in which they are taken: what they read takes the
+place of the step's own tensors in the caches, and its threads have to wait. So steps that are
+measured are compared with others of the same training, at about the same time, that are not.
+"""
+
+import statistics
+from collections import deque
+from collections.abc import Sequence
+
+from .budget import Budget
+
+# Chosen: so many of the latest steps of either sort are compared, if there are as many as the
+# second; and of so many steps one at least is left out, for others to be compared with.
+_MOST_COMPARED = 64
+_FEWEST_COMPARED = 4
+_ONE_LEFT_OUT_OF = 8
+
+
+class Thinning:
+    """Leaves out so many steps that all of what a recording costs is within its budget.
+
+    Parameters
+    ----------
+    budget
+        From which the costs are spent. If it has no limit, all steps are measured.
+    """
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
+        self._measured_s: deque[float] = deque(maxlen=_MOST_COMPARED)
+        self._left_out_s: deque[float] = deque(maxlen=_MOST_COMPARED)
+        self._n_measured = self._n_left_out = 0
+        self._least_cost_s = 0.0
+        self.measures = True
+        """Whether the next steps are to be measured."""
+
+    def spend(
+        self, are_measured: Sequence[bool], durations_s: Sequence[float], counted_s: float
+    ) -> None:
+        """Spend what consecutive steps have cost.
+
+        Parameters
+        ----------
+        are_measured
+            For each of them; else it was left out.
+        durations_s
+            How long each took, the recording included.
+        counted_s
+            How long, by the clock, all of them together were held up by the recording.
+        """
+        if not self._budget.is_limited:
+            return
+        for is_measured, duration_s in zip(are_measured, durations_s, strict=True):
+            self._compare(is_measured, duration_s)
+        n, n_measured = len(are_measured), sum(are_measured)
+        if not n_measured:
+            self._least_cost_s = counted_s / n
+        compared_s = n * self._least_cost_s + n_measured * self._cost_s()
+        self._budget.spend(max(counted_s, compared_s))
+
+    def choose(self) -> None:
+        """Decide whether the next steps are measured."""
+        n_compared = max(self._n_left_out, _FEWEST_COMPARED)
+        if self._n_measured == 0:
+            must_leave_out = self._n_left_out < n_compared
+        else:
+            must_leave_out = self._n_measured >= (_ONE_LEFT_OUT_OF - 1) * n_compared
+        is_limited = self._budget.is_limited
+        self.measures = not is_limited or (self._budget.allows() and not must_leave_out)
+
+    def _compare(self, is_measured: bool, duration_s: float) -> None:
+        """Take one more step; runs of one sort and of the other take turns."""
+        if is_measured:
+            self._n_measured += 1
+            self._measured_s.append(duration_s)
+        elif self._n_measured > 0:  # it pays for what the step before has done to caches
+            self._n_measured, self._n_left_out = 0, 1
+        else:
+            self._n_left_out += 1
+            self._left_out_s.append(duration_s)
+
+    def _cost_s(self) -> float:
+        """How much longer a step takes that is measured; 0 as long as too few are known."""
+        if min(len(self._measured_s), len(self._left_out_s)) < _FEWEST_COMPARED:
+            return 0.0
+        return statistics.median(self._measured_s) - statistics.median(self._left_out_s)
