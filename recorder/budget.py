@@ -15,7 +15,8 @@ class Budget:
     Parameters
     ----------
     share
-        Of the time since the first step, above 0 and up to 1; None for no limit.
+        Of the time that the training would take without a recorder, above 0 and up to 1; None for
+        no limit.
 
     Raises
     ------
@@ -27,25 +28,22 @@ class Budget:
         if share is not None and not 0 < share <= 1:
             raise ValueError(f"budget={share}: wanted a share of the time, above 0 and up to 1")
         self._share = share
-        self._began: float | None = None
-        self._spent_s = 0.0
+        self._elapsed_s = self._spent_s = 0.0
 
     @property
     def is_limited(self) -> bool:
         """Whether there is a share."""
         return self._share is not None
 
-    def begin(self) -> None:
-        """Start the clock, unless it runs."""
-        if self._began is None:
-            self._began = time.perf_counter()
+    def elapse(self, seconds: float) -> None:
+        """Count time of the training, that of recording it included."""
+        self._elapsed_s += seconds
 
     def left_s(self) -> float:
         """Seconds that may be spent by now; below 0 where too many were."""
         if self._share is None:
             return math.inf
-        elapsed_s = 0.0 if self._began is None else time.perf_counter() - self._began
-        return self._share * elapsed_s - self._spent_s
+        return self._share * (self._elapsed_s - self._spent_s) - self._spent_s
 
     def allows(self) -> bool:
         """Whether there is time for one more."""

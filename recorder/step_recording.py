@@ -1,5 +1,6 @@
 """From the tensors of one step to a row of the trace, and to what is kept of them in full."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -95,6 +96,8 @@ class StepRecording:
         self._n_scheduled = 0
         self._schedules: set[Schedule] = set()
         self._pending: _Step | None = None
+        self._ended_s: float | None = None
+        self._duration_s = math.inf
 
     def is_due(self, iteration: int) -> bool:
         """Whether a coming step is to be recorded in full, or at least one of its series."""
@@ -122,7 +125,7 @@ class StepRecording:
         still (see `supply`).
         """
         began = time.perf_counter()
-        self._budget.begin()
+        self._count_time(moment)
         self.finish()
         if self._recording.is_full:
             self._stop()
@@ -135,7 +138,7 @@ class StepRecording:
 
     def leave_out(self, numbers: StepNumbers, moment: Moment) -> None:
         """Append an iteration of which nothing is measured; those before it are finished."""
-        self._budget.begin()
+        self._count_time(moment)
         if self._recording.is_full:
             self._stop()
             return
@@ -207,6 +210,18 @@ class StepRecording:
     def let_go(self) -> None:
         """Hold no tensors any more."""
         self._retention.pass_over()
+
+    def _count_time(self, moment: Moment) -> None:
+        """Let the budget grow by how long a step took, but the first, which is compiled."""
+        ended_s, self._ended_s = self._ended_s, moment.elapsed_s
+        if ended_s is None:
+            return
+        duration_s = moment.elapsed_s - ended_s
+        if moment.batch == 0:  # since the epoch before there was more than the step: a validation
+            duration_s = min(duration_s, self._duration_s)
+        else:
+            self._duration_s = duration_s
+        self._budget.elapse(duration_s)
 
     def _stop(self) -> None:
         if not self.is_full:

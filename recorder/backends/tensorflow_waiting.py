@@ -81,10 +81,9 @@ class WaitingSteps:
         Their tensors are let go of.
         """
         release(self._tensors[:n].reshape(-1))
-        n_samples, ages_s = self._n_samples[:n].tolist(), self._ages_s(n)
-        numbers = self._numbers[:n].tolist()
-        for k, (*others, loss) in enumerate(numbers):
-            yield StepNumbers(loss, n_samples[k], **numbers_of(others)), ages_s[k]
+        n_samples, ended_ns = self._n_samples[:n].tolist(), self._ended_ns[:n].tolist()
+        for k, (*others, loss) in enumerate(self._numbers[:n].tolist()):
+            yield StepNumbers(loss, n_samples[k], **numbers_of(others)), _age_s(ended_ns[k])
 
     def values(self, n: int, watches: bool) -> Iterator[tuple[StepValues, float]]:
         """The first steps, and how many seconds ago each of them ended.
@@ -93,7 +92,7 @@ class WaitingSteps:
         """
         # Copies: while these are looked at, the memory is used for further steps.
         held = [HeldTensors(step.copy()) for step in self._tensors[:n]]
-        rows, ages_s = self._rows[:n].copy(), self._ages_s(n)
+        rows, ended_ns = self._rows[:n].copy(), self._ended_ns[:n].tolist()
         numbers, sizes = self._numbers[:n].tolist(), self._sizes[:n].tolist()
         outcomes = self._outcomes[:n].tolist()
         for k in range(n):
@@ -109,9 +108,9 @@ class WaitingSteps:
                 others["rows"] = rows[k]
                 for row in self._float64:
                     mend_overflow(values[row], minus[row], rows[k, row])
-            yield StepValues(values, minus, **others), ages_s[k]
+            yield StepValues(values, minus, **others), _age_s(ended_ns[k])
 
-    def _ages_s(self, n: int) -> list[float]:
-        ages_s = (library().TF_NowNanos() - self._ended_ns[:n]) / 1e9
-        found: list[float] = np.maximum(ages_s, 0).tolist()
-        return found
+
+def _age_s(ended_ns: int) -> float:
+    now_ns: int = library().TF_NowNanos()
+    return max(0, now_ns - ended_ns) / 1e9

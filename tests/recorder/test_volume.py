@@ -261,30 +261,26 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return found
 
 
-def test_a_budget_is_a_share_of_the_time_since_the_first_step(clock: Clock) -> None:
+def test_a_budget_is_a_share_of_what_the_training_takes_without_a_recorder() -> None:
     budget = Budget(0.25)
-    clock.now_s = 10.0
     assert budget.left_s() == 0.0 and budget.allows()
-    budget.begin()
-    clock.now_s = 18.0
-    budget.begin()  # it runs already
+    budget.elapse(8.0)
     assert budget.left_s() == 2.0
     budget.spend(3.0)
-    assert budget.left_s() == -1.0 and not budget.allows()
-    clock.now_s = 22.0
+    assert budget.left_s() == 0.25 * 5.0 - 3.0 and not budget.allows()
+    budget.elapse(7.0)
     assert budget.left_s() == 0.0 and budget.allows()
 
 
 def test_what_is_spent_within_what_is_spent_counts_once(clock: Clock) -> None:
     budget = Budget(1.0)
-    budget.begin()
     budget.spend(1.0)
     with budget.spending():
         clock.now_s += 2.0
         with budget.spending():
             budget.spend(0.5)
             clock.now_s += 0.5
-    assert budget.left_s() == 2.5 - 3.5
+    assert budget.left_s() == -2 * 3.5
 
 
 def test_without_a_budget_everything_is_allowed() -> None:
