@@ -18,7 +18,7 @@ from deeplocalize.traces.header import Header, Layer
 from deeplocalize.traces.schema import Kind, RunStatus
 
 from .ending import ending_of
-from .options import Options
+from .options import Options, check_truth_value
 from .origin import with_origin
 from .schedule import Schedule, due_of
 from .session import Session
@@ -63,6 +63,8 @@ class LoopRecorder:
         The suffix names no format.
     TraceWriteError
         The path cannot be written.
+    TypeError
+        An option is not what it is to be.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class LoopRecorder:
     ) -> None:
         self.path = Path(path)
         """Where the trace is."""
+        check_truth_value("overwrite", overwrite)
         activations = dict(layers) if isinstance(layers, Mapping) else dict.fromkeys(layers)
         self._layers: dict[str, Layer] = {}
         for name, activation in activations.items():

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from deeplocalize.traces.schema import NONFINITE, Kind
 
 from .kernel import COLUMNS, StepKernel
-from .schedule import Schedule
+from .schedule import Schedule, is_due
 from .step_values import StepValues
 
 UNIT_KINDS = (Kind.OUTPUT, Kind.PREACTIVATION)
@@ -73,7 +73,7 @@ class Measurement:
         """
         if values.is_finite and not allowed:
             return self._everything[:0], self._no_rows
-        now = [allowed and schedule(iteration) for schedule in self._distinct]
+        now = [allowed and is_due(schedule, iteration) for schedule in self._distinct]
         if all(now):
             return self._all_rows(values)
         due = np.array(now, bool)[self._group]

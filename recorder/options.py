@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
 
+import numpy as np
+
 from .budget import Budget
 from .ring import DEFAULT_BYTES
 from .schedule import Schedule, always, in_words, name_of
@@ -100,6 +102,12 @@ def _takes(given: object, n_arguments: int) -> bool:
     except ValueError:  # written in C, some do not say what they take
         pass
     return True
+
+
+def check_truth_value(name: str, given: object) -> None:
+    """Raise TypeError, with the option's name, where it is none."""
+    if not isinstance(given, bool | np.bool_):
+        raise TypeError(f"{name}={given!r}: wanted True or False")
 
 
 def check_whole_number(name: str, given: object, least: int) -> None:

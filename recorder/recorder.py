@@ -24,7 +24,7 @@ from .backends.first_step import Loop
 from .continuation import continuation_of
 from .ending import ending_of
 from .opening import DEFAULT_BATCHES, MAX_BYTES
-from .options import Options, check_whole_number
+from .options import Options, check_truth_value, check_whole_number
 from .origin import with_origin
 from .ring import DEFAULT_BYTES
 from .schedule import Schedule, due_of, sparse
@@ -127,8 +127,7 @@ class TrainingRecorder:
         super().__init__()
         if not isinstance(path, str | os.PathLike):
             raise TypeError(f"path={path!r}: wanted the path of a trace, such as 'trace.h5'")
-        if not isinstance(overwrite, bool | np.bool_):
-            raise TypeError(f"overwrite={overwrite!r}: wanted True or False")
+        check_truth_value("overwrite", overwrite)
         replays = sparse if exact is True else exact or None
         self._options = Options(
             schedule=schedule,
@@ -317,6 +316,10 @@ class TrainingRecorder:
         self._on_left = _ignore  # it holds this object: a cycle
         detach, self._detach = self._detach, _nothing
         detach()
+
+
+# Those who misspell an option called it by the name that they know.
+TrainingRecorder.__init__.__qualname__ = "Recorder.__init__"
 
 
 def _n_updates(model: Any) -> int:

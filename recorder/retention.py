@@ -14,6 +14,7 @@ from .opening import OpeningBatches
 from .options import Options
 from .recording import Recording
 from .ring import Ring
+from .schedule import is_due
 from .step_values import StepValues
 from .warning import warn
 
@@ -45,7 +46,7 @@ class Retention:
 
     def is_due(self, iteration: int) -> bool:
         """Whether all tensors of an iteration are wanted."""
-        return self._schedule is not None and self._schedule(iteration)
+        return self._schedule is not None and is_due(self._schedule, iteration)
 
     def n_steps_kept(self, n_bytes: int) -> int:
         """How many of the latest steps are to be had in full, if each takes so many bytes."""
@@ -98,7 +99,7 @@ class Retention:
 
         To be called once the iteration is recorded.
         """
-        is_triggered = self._trigger is not None and self._trigger(iteration, loss)
+        is_triggered = self._trigger is not None and is_due(self._trigger, iteration, loss)
         if breaks:
             self._write_ring(iteration, "not finite for the first time")
             self._ring = None  # what follows is broken anyway
@@ -123,4 +124,5 @@ class Retention:
         else:
             told = f"tensors of iterations {first} to {iteration} are kept in full"
         message = f"{why} at iteration {iteration}; {told}"
-        self._recording.event(EventName.ANOMALY, message, {"first_iteration": first})
+        details = {"first_iteration": first, "kept": sorted(kept)}
+        self._recording.event(EventName.ANOMALY, message, details)

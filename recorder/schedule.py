@@ -18,6 +18,24 @@ SPARSE_EVERY = 100
 """Replays cost about a step each: every 100th and the powers of two are below 2% in a long run."""
 
 
+def is_due(schedule: Callable[..., Any], *given: float) -> bool:
+    """What a schedule says of an iteration, or a trigger of one and its loss.
+
+    Raises
+    ------
+    TypeError
+        It says neither yes nor no: it returns nothing, perhaps, or one more function.
+    """
+    said = schedule(*given)
+    # Numbers will do, and what libraries have for a truth value, as `numpy.isin` does.
+    if not isinstance(said, bool):
+        array = np.asarray(said)
+        if array.size != 1 or array.dtype.kind not in "biu":
+            call = f"{name_of(schedule)}({', '.join(map(str, given))})"
+            raise TypeError(f"{call} gives {said!r}: wanted True or False")
+    return bool(said)
+
+
 def always(iteration: int) -> bool:
     """Due in every iteration."""
     return True
@@ -26,7 +44,7 @@ def always(iteration: int) -> bool:
 def every(n: int | np.integer[Any]) -> Schedule:
     """Due in iterations 0, n, 2n, ...; ValueError for what is no whole number above 0."""
     if not isinstance(n, Integral) or isinstance(n, bool) or n < 1:
-        raise ValueError(f"every({n!r}): wanted a number of iterations, 1 or more")
+        raise ValueError(f"every({n!r}): wanted a number of iterations, 1 or more, as in every(10)")
     return _named(f"every({n})", lambda iteration: iteration % n == 0)
 
 

@@ -19,7 +19,7 @@ from .plan import Plan, Plans
 from .recording import Recording
 from .retention import Retention
 from .row import N_COLUMNS, Row
-from .schedule import Schedule, schedule_of
+from .schedule import Schedule, is_due, schedule_of
 from .step_values import StepNumbers, StepValues
 
 Observer = Callable[[Header, Row], None]
@@ -110,9 +110,9 @@ class StepRecording:
             self._n_scheduled = len(series)
             self._schedules = {schedule_of(s, layer_of(s), self._options.schedule) for s in series}
         histograms = self._options.histograms
-        if histograms is not None and histograms(iteration):
+        if histograms is not None and is_due(histograms, iteration):
             return True
-        return any(schedule(iteration) for schedule in self._schedules)
+        return any(is_due(schedule, iteration) for schedule in self._schedules)
 
     def n_steps_kept(self, n_bytes: int) -> int:
         """Of how many of the latest steps tensors are held, or written, that take so many bytes."""
@@ -287,7 +287,9 @@ class StepRecording:
         exact = self._options.exact
         if exact is None or step.plan.replay is None:
             return False
-        return step.breaks or (exact(self._recording.n_iterations) and self._budget.allows())
+        return step.breaks or (
+            is_due(exact, self._recording.n_iterations) and self._budget.allows()
+        )
 
     def _wants_tensors(self, step: _Step) -> bool:
         if step.values.has_tensors:
@@ -297,7 +299,7 @@ class StepRecording:
 
     def _counts_elements(self, iteration: int) -> bool:
         due = self._options.histograms
-        return due is not None and due(iteration) and self._budget.allows()
+        return due is not None and is_due(due, iteration) and self._budget.allows()
 
     def _count_elements(self, iteration: int, series: Sequence[int], values: StepValues) -> None:
         if self._counts_elements(iteration):

@@ -7,9 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deeplocalize.recorder import Recorder
+from deeplocalize.recorder import DeepLocalize, LoopRecorder, Recorder
+from deeplocalize.recorder.numpynet_callback import Recorder as NumpyRecorder
 from deeplocalize.recorder.options import Options
-from deeplocalize.recorder.schedule import every
+from deeplocalize.recorder.schedule import every, first, is_due
+
+from .fits import build, fit
 
 
 @pytest.mark.parametrize(
@@ -97,3 +100,51 @@ def test_a_schedule_for_what_is_no_pattern_is_named(tmp_path: Path) -> None:
 def test_a_schedule_of_no_number_of_iterations_is_refused(n: Any) -> None:
     with pytest.raises(ValueError, match="wanted a number of iterations"):
         every(n)
+
+
+def test_a_misspelt_option_is_told_as_one_of_the_class_that_was_called(tmp_path: Path) -> None:
+    for recorder in (Recorder, NumpyRecorder):
+        with pytest.raises(TypeError, match=r"^Recorder\.__init__\(\) .*'ring_iteration'"):
+            recorder(tmp_path / "run.h5", ring_iteration=3)  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("recorder", [Recorder, NumpyRecorder, LoopRecorder, DeepLocalize])
+def test_every_recorder_refuses_to_overwrite_for_what_is_no_truth_value(
+    recorder: Any, tmp_path: Path
+) -> None:
+    with pytest.raises(TypeError, match=r"^overwrite='no': wanted True or False"):
+        recorder(path=tmp_path / "run.h5", overwrite="no")
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("yes", [True, np.True_, 1, np.isin(3, [3]), np.int8(2)])
+@pytest.mark.parametrize("no", [False, np.False_, 0, np.isin(3, [4]), np.int8(0)])
+def test_a_schedule_may_say_yes_or_no_in_any_way_that_is_a_truth_value(yes: Any, no: Any) -> None:
+    assert is_due(lambda iteration: yes, 3) is True
+    assert is_due(lambda iteration: no, 3) is False
+
+
+@pytest.mark.parametrize("said", [None, every(3), "yes", [], [True, False]])
+def test_a_schedule_that_gives_anything_else_is_named(said: Any) -> None:
+    def often(iteration: int) -> Any:
+        return said
+
+    with pytest.raises(TypeError, match=r"^often\(3\) gives .*: wanted True or False$"):
+        is_due(often, 3)
+
+
+@pytest.mark.parametrize("option", ["schedule", "tensors", "histograms", "trigger", "pattern"])
+def test_a_function_that_gives_no_truth_value_ends_the_recording_with_a_warning(
+    option: str, tmp_path: Path
+) -> None:
+    options: dict[str, Any] = {option: lambda *given: None}
+    if option == "pattern":
+        options = {"schedule": {"Dense": first}}
+    with pytest.warns(RuntimeWarning, match="stopped recording .*: wanted True or False"):
+        fit(build(), Recorder(tmp_path / "run.h5", **options))
+
+
+def test_a_schedule_whose_number_was_forgotten_is_shown_how_it_is_written(tmp_path: Path) -> None:
+    options: Any = {"tensors": every}
+    with pytest.warns(RuntimeWarning, match=r"stopped recording .* as in every\(10\)"):
+        fit(build(), Recorder(tmp_path / "run.h5", **options))
