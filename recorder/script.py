@@ -40,13 +40,13 @@ def main(argv: Sequence[str] | None = None, begin: Callable[[], object] = lambda
     if not arguments.target:
         parser.error("which script?")
     target, *rest = arguments.target
+    if not arguments.module and not Path(target).exists():
+        print(f"deeplocalize-record: {target}: no such script", file=sys.stderr)
+        return 2
     try:
         create_writer(arguments.output, arguments.overwrite).close()
     except TraceError as error:
         print(f"deeplocalize-record: {error}", file=sys.stderr)
-        return 2
-    if not arguments.module and not Path(target).exists():
-        print(f"deeplocalize-record: {target}: no such script", file=sys.stderr)
         return 2
     traces = Traces(arguments.output, **_options(arguments))
     loops = Loops(traces)

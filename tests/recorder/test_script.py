@@ -104,6 +104,13 @@ def test_an_existing_trace_is_refused_before_the_script_runs(folder: Path) -> No
     assert again.stdout == ""
 
 
+def test_a_script_that_is_not_there_is_told_before_a_trace_that_is(folder: Path) -> None:
+    (folder / "trace.h5").touch()
+    recorded = run(folder, *RECORD, "missing.py")
+    assert recorded.returncode == 2
+    assert recorded.stderr == "deeplocalize-record: missing.py: no such script\n"
+
+
 def test_a_script_without_a_fit_is_told_so(folder: Path) -> None:
     (folder / "other.py").write_text("print('done')")
     recorded = run(folder, *RECORD, "other.py")
