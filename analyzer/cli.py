@@ -116,7 +116,7 @@ def _is_same(one: Path, other: Path) -> bool:
 
 def _opened(options: argparse.Namespace) -> Trace:
     """The trace; when following, once it is there."""
-    path = Path(options.trace)
+    path: str = options.trace
     trace = open_once_there(path) if options.follow else open_trace(path)
     if trace is None:
         print(f"deeplocalize-analyze: waiting for {path}, which is not there yet", file=sys.stderr)

@@ -36,7 +36,7 @@ def is_final(diagnosis: Diagnosis) -> bool:
     return is_ended or diagnosis.verdict is Verdict.FAULTY
 
 
-def open_once_there(path: Path) -> Trace | None:
+def open_once_there(path: str | Path) -> Trace | None:
     """The trace, or None as long as nothing is there."""
     try:
         return open_trace(path)

@@ -1,11 +1,11 @@
 """The run itself: what was trained with what, how far it came and how it ended."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from deeplocalize.traces.interface import TraceReader, end_of
+from deeplocalize.traces.interface import Event, TraceReader, end_of, lost_tensors
 from deeplocalize.traces.schema import EventName, RunStatus
 
 from .places import Moment
@@ -59,6 +59,7 @@ def run_of(reader: TraceReader, source: str) -> Run:
     header, events = reader.header, tuple(reader.events())
     end, last = end_of(events), _last_moment(reader)
     n_there = 0 if last is None else last.iteration + 1
+    lost = lost_tensors(reader, events)
     has_lost = end is not None and end.iteration >= n_there
     return Run(
         source=source,
@@ -71,9 +72,17 @@ def run_of(reader: TraceReader, source: str) -> Run:
         last=last,
         ending=Ending.NOT_RECORDED if end is None else _ending(end.details),
         ending_message="" if end is None else end.message,
-        notes=tuple(event.message for event in events if event.name in _NOTES),
+        notes=tuple(_note(event, lost) for event in events if event.name in _NOTES),
         is_whole=not has_lost and all(event.name != EventName.LIMIT for event in events),
     )
+
+
+def _note(event: Event, lost: Sequence[int]) -> str:
+    """What an event says; if it tells of tensors that the trace has lost, with that."""
+    missing = [i for i in lost if i in (event.details.get("kept") or ())]
+    if not missing:
+        return event.message
+    return f"{event.message}; those from iteration {missing[0]} on are missing from this trace"
 
 
 def _ending(details: Mapping[str, Any]) -> Ending:

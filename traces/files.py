@@ -73,8 +73,10 @@ def open_reader(path: str | Path) -> TraceReader:
     TraceVersionError
         It was written by a newer release.
     TraceFormatError
-        It is not a trace, or it is damaged.
+        It is not a trace, or it is damaged; or the path is empty.
     """
+    if path == "":  # as a shell's variable is that was never set; to `Path` it is the directory
+        raise TraceFormatError("an empty path; give that of a trace, such as run.h5")
     path = Path(path)
     if not _exists(path):
         raise TraceNotFoundError(f"{path}: no such trace")

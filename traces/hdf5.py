@@ -60,6 +60,11 @@ def open_file(path: Path) -> tuple[Any, bool]:
     superblock = read_superblock(path)
     if superblock.is_marked:
         return h5py.File(UnmarkedFile(path, superblock), "r"), True
+    n_bytes = path.stat().st_size
+    if n_bytes < superblock.end_of_file:
+        raise TraceFormatError(
+            f"{path}: truncated: {n_bytes} of its {superblock.end_of_file} bytes are there"
+        )
     return h5py.File(path, "r", locking=False), False
 
 

@@ -38,6 +38,13 @@ def end_of(events: Sequence[Event]) -> Event | None:
     return None
 
 
+def lost_tensors(reader: "TraceReader", events: Sequence[Event]) -> list[int]:
+    """Iterations of which events say that tensors are kept in full, and the trace has none."""
+    named = [event.details.get("kept") for event in events if event.name == EventName.ANOMALY]
+    kept = {i for some in named if isinstance(some, list) for i in some if isinstance(i, int)}
+    return sorted(kept - {entry.iteration for entry in reader.tensor_entries()}) if kept else []
+
+
 @dataclass(frozen=True)
 class Tensor:
     """The full values of one series in one iteration."""

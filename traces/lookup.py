@@ -93,7 +93,7 @@ def find_entry(
         known = [str(i) for i in sorted({entry.iteration for entry in entries})]
         raise TraceLookupError(
             f"no full {what} in iteration {iteration}; "
-            + (f"there is one in {_shortened(known)}" if known else "none was recorded in this run")
+            + (f"there is one in {_shortened(known)}" if known else "there is none in this trace")
         )
     if len({entry.series for entry in matching}) > 1:
         names = ", ".join(header.series[entry.series].tensor for entry in matching)

@@ -128,7 +128,13 @@ class ParquetReader:
         with self._reading():
             # The iterations first: what they commit is all there when it is listed after them.
             # The header last: it then knows at least the series that the parts hold.
-            self._parts = {table: self._list(table) for table in TABLES}
+            # The events before the tensors that they tell of.
+            order = dict.fromkeys(("iterations", "events", *TABLES))
+            self._parts = {table: self._list(table) for table in order}
+            if self._parts["statistics"] and not (self._path / "iterations").is_dir():
+                raise TraceFormatError(
+                    f"{self._path}: its folder iterations is missing; copy the whole directory"
+                )
             committed = self._parts["iterations"]
             statistics = self._parts["statistics"][: len(committed)]
             if [part.stop for part in statistics] != [part.stop for part in committed]:

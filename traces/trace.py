@@ -16,7 +16,7 @@ from .errors import TraceLookupError
 from .files import open_reader
 from .header import Header, Layer
 from .histogram import Bin, bins
-from .interface import Event, TraceReader, end_of
+from .interface import Event, TraceReader, end_of, lost_tensors
 from .lookup import find_entry, find_own_series, find_series, name_of
 from .plots import Plots
 from .schema import ITERATIONS, STATISTICS, Kind
@@ -212,7 +212,13 @@ class Trace:
         try:
             return self.reader.read_tensor(find_entry(self.header, entries, iteration, what))
         except TraceLookupError as error:
-            raise TraceLookupError(f"{self.path}: {error}") from None
+            lost = iteration in lost_tensors(self.reader, self.reader.events())
+            hint = (
+                f"; what was kept of iteration {iteration} is missing: copy it again"
+                if lost
+                else ""
+            )
+            raise TraceLookupError(f"{self.path}: {error}{hint}") from None
 
     def histogram(
         self,

@@ -144,6 +144,15 @@ def test_what_is_no_trace_exits_with_2_and_one_line(
     assert output.err.count("\n") == 1
 
 
+@pytest.mark.parametrize("options", [[], ["--follow"]])
+def test_an_empty_path_is_not_taken_for_the_directory_that_one_is_in(
+    options: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["", *options]) == 2
+    said = "deeplocalize-analyze: an empty path; give that of a trace, such as run.h5\n"
+    assert capsys.readouterr().err == said
+
+
 def test_help_and_version_explain_themselves(capsys: pytest.CaptureFixture[str]) -> None:
     for option in ("--help", "--version"):
         with pytest.raises(SystemExit) as stop:

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 
+from deeplocalize.analyzer import analyze
 from deeplocalize.recorder import Recorder
 from deeplocalize.recorder.budget import Budget
 from deeplocalize.recorder.ring import Ring
@@ -305,3 +306,15 @@ def test_a_function_of_the_users_own_that_fails_is_shown_with_its_line(
 def test_a_budget_that_is_no_share_is_refused(share: float) -> None:
     with pytest.raises(ValueError, match="share"):
         Budget(share)
+
+
+def test_a_report_does_not_promise_tensors_that_a_trace_has_lost(tmp_path: Path) -> None:
+    x = CASES["mlp"].x.copy()
+    x[73, 2] = np.inf
+    train(tmp_path / "run.parquet", x, epochs=1)
+    kept = "tensors of iterations 0 to 7 are kept in full"
+    assert analyze(tmp_path / "run.parquet").run.notes[0].endswith(kept)
+    for part in (tmp_path / "run.parquet" / "tensors").iterdir():
+        part.unlink()
+    lost = f"{kept}; those from iteration 0 on are missing from this trace"
+    assert analyze(tmp_path / "run.parquet").run.notes[0].endswith(lost)

@@ -3,6 +3,7 @@
 The damage is random but seeded; the number of trials keeps the suite short.
 """
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,11 +16,14 @@ from deeplocalize.traces import (
     Event,
     Tensor,
     TraceFormatError,
+    TraceLookupError,
     create_writer,
     open_reader,
+    open_trace,
 )
 from deeplocalize.traces.blocks import with_checksum
 from deeplocalize.traces.hdf5 import COUNTS
+from deeplocalize.traces.interface import lost_tensors
 
 from .build import assert_same_trace, block, header, write_trace
 
@@ -148,3 +152,45 @@ def _read_everything(path: Path, whole: Path) -> str:
         reader.close()
         expected.close()
     return "read rightly"
+
+
+@pytest.mark.parametrize("n_bytes", [100, 3000])
+def test_a_file_that_was_cut_says_how_much_of_it_is_there(n_bytes: int, tmp_path: Path) -> None:
+    path = tmp_path / "run.h5"
+    write_trace(path)
+    size = path.stat().st_size
+    os.truncate(path, n_bytes)
+    with pytest.raises(TraceFormatError) as raised:
+        open_reader(path)
+    assert str(raised.value) == f"{path}: truncated: {n_bytes} of its {size} bytes are there"
+
+
+def test_a_folder_without_its_iterations_says_what_is_missing(tmp_path: Path) -> None:
+    path = tmp_path / "run.parquet"
+    write_trace(path)
+    shutil.rmtree(path / "iterations")
+    with pytest.raises(TraceFormatError, match="its folder iterations is missing"):
+        open_reader(path)
+
+
+@pytest.mark.parametrize("n_left", [0, 2])
+def test_tensors_that_were_kept_and_are_gone_are_told_as_missing(
+    n_left: int, tmp_path: Path
+) -> None:
+    path = tmp_path / "run.parquet"
+    writer = create_writer(path)
+    writer.write_header(header())
+    for i in range(3):
+        writer.append_tensors([Tensor(i, 0, np.arange(3.0))])
+    writer.append_events([Event("anomaly", "tensors are kept", 2, details={"kept": [0, 1, 2]})])
+    writer.close()
+    with open_trace(path) as trace:
+        assert lost_tensors(trace.reader, trace.reader.events()) == []
+    for part in sorted((path / "tensors").iterdir())[n_left:]:
+        part.unlink()
+    with open_trace(path) as trace:
+        assert lost_tensors(trace.reader, trace.reader.events()) == [0, 1, 2][n_left:]
+        with pytest.raises(TraceLookupError, match="what was kept of iteration 2 is missing"):
+            trace.tensor(2, "fc", "weight", "w0")
+        with pytest.raises(TraceLookupError, match=r"no full .* in iteration 7; there is"):
+            trace.tensor(7, "fc", "weight", "w0")

@@ -207,7 +207,7 @@ def test_full_tensors_are_listed_and_read(trace: Trace) -> None:
         (lambda t: t.statistics(layer=0, tensor="kernle"), "did you mean kernel"),
         (lambda t: t.statistics(layer=2, call=2), "there is 0, 1"),
         (lambda t: t.tensor(6, "model/fc1"), "there is one in 5"),
-        (lambda t: t.tensor(5, "model/inner/fc1"), "none was recorded"),
+        (lambda t: t.tensor(5, "model/inner/fc1"), "there is none in this trace"),
         (lambda t: t.tensor(5, 0, "weight"), "choose tensor= from kernel, bias"),
         (lambda t: t.tensor(5), "choose layer= from model/fc1, model/inner/fc1"),
     ],
