@@ -26,6 +26,11 @@ class Relation(StrEnum):
     AT = "at"
     AFTER = "after"
 
+    @property
+    def word(self) -> str:
+        """As it stands beside an iteration, which may be that of the fault itself."""
+        return "fault" if self is Relation.AT else self.value
+
 
 @dataclass(frozen=True)
 class Link:

@@ -121,6 +121,9 @@ def locate(
 
 
 def _persisting(finding: Finding) -> str:
-    share = f", in {finding.n_holding} of the {finding.n_judged} iterations that could be judged"
+    share = (
+        f", in {finding.n_holding} of the {finding.n_judged} recorded iterations that could be "
+        "judged"
+    )
     is_always = finding.n_holding == finding.n_judged
     return f"the {finding}{'' if is_always else share} ({finding.quantity}: {finding.peak:.4g})"

@@ -77,7 +77,7 @@ def findings_frame(findings: Iterable[Finding]) -> pd.DataFrame:
 
 
 def _link(link: Link) -> str:
-    sentence = escape(f"{link.relation} iteration {link.iteration}: {link.sentence}")
+    sentence = escape(f"iteration {link.iteration} ({link.relation.word}): {link.sentence}")
     return (
         f"<li>{f'<strong>{sentence}</strong>' if link.relation is Relation.AT else sentence}</li>"
     )

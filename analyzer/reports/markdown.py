@@ -69,7 +69,7 @@ def escaped(text: str) -> str:
 
 
 def _link(link: Link) -> str:
-    sentence = f"{link.relation} iteration {link.iteration}: {escaped(link.sentence)}"
+    sentence = f"iteration {link.iteration} ({link.relation.word}): {escaped(link.sentence)}"
     return f"- **{sentence}**" if link.relation is Relation.AT else f"- {sentence}"
 
 

@@ -92,14 +92,14 @@ def _section(title: str, content: RenderableType) -> Iterable[RenderableType]:
 
 def _chain(links: Iterable[Link]) -> RenderableType:
     table = _grid()
-    table.add_column()
     table.add_column(justify="right")
+    table.add_column()
     table.add_column()
     for link in links:
         style = "bold" if link.relation is Relation.AT else ""
         table.add_row(
-            _text(link.relation, style),
             _text(str(link.iteration), style),
+            _text(link.relation.word, style),
             _text(link.sentence, style),
         )
     return table

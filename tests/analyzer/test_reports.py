@@ -111,7 +111,7 @@ def test_only_a_verbose_report_lists_every_finding() -> None:
 def test_markdown_tells_conclusion_chain_suspects_and_fix() -> None:
     text = report(SCENARIOS["the logarithm of zero"].make(), "markdown")
     assert text.startswith("### ❌ Layer 1 ")
-    for part in ("#### What happened", "- **at iteration", "#### Suspects", "Try: "):
+    for part in ("#### What happened", "- **iteration 22 (fault): ", "#### Suspects", "Try: "):
         assert part in text
     assert "#### Findings" not in text
     run = SCENARIOS["the logarithm of zero"].make()
@@ -190,3 +190,24 @@ def test_a_cause_that_lies_elsewhere_than_the_fault_is_pointed_to(form: str) -> 
 )  # fmt: skip
 def test_nothing_is_added_where_fault_and_cause_are_in_one_place(name: str, form: str) -> None:
     assert "It shows there" not in shown(SCENARIOS[name].make(), form)
+
+
+@pytest.mark.parametrize("form", ["text", "markdown", "html"])
+def test_what_came_before_a_fault_in_its_own_iteration_is_not_said_to_be_before_it(
+    form: str,
+) -> None:
+    run = FakeRun().put(22, Kind.INPUT, max=1e36, rms=1e35, mean_abs=1e34)
+    run.put(22, Kind.OUTPUT, "mid", n_posinf=5).breaks(22, Kind.OUTPUT, "mid")
+    said = in_one_line(report(run, form))
+    assert "reaches 1e+36 in iteration 22" in said
+    assert "before 22" not in said and "before iteration 22" not in said
+    assert {"text": "22 before", "html": "iteration 22 (before)"}.get(
+        form, "iteration 22 (before): "
+    ) in said
+
+
+def test_how_often_a_symptom_was_seen_is_counted_among_what_was_recorded() -> None:
+    run = FakeRun(300).zero(slice(140, None), Kind.OUTPUT, "fc1")
+    said = in_one_line(text_of(run.thin(lambda i: i % 2 == 0)))
+    assert "in 80 of the 150 recorded iterations that could be judged" in said
+    assert "first at iteration 140" in said
