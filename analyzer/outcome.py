@@ -77,6 +77,8 @@ class Outcome:
         What always predicting the same reaches, and what is perfect; None where not known.
     is_hurt
         Whether the rules saw something severe.
+    is_falling
+        Whether the loss still fell in the last quarter, by more than two standard errors.
     is_improving
         Whether the loss still fell in the last quarter, by a tenth of its whole fall or more.
     """
@@ -91,6 +93,7 @@ class Outcome:
     accuracy: float | None
     n_iterations: int
     is_hurt: bool = False
+    is_falling: bool = False
     is_improving: bool = False
 
     def so_far(self) -> "Outcome":
@@ -209,12 +212,14 @@ def outcome_of(replay: Replay, epochs: Epochs, is_broken: bool) -> Outcome:
         skill=skills[0] if skills else None,
         best_skill=max(skills, default=None),
         first_loss=first,
+    fall, fall_at_last = first.mean - last.mean, _fall_at_last(evidence.loss)
         last_loss=last,
         levels=levels,
         accuracy_levels=compared,
         accuracy=accuracy,
         n_iterations=evidence.n_iterations + header.n_updates_before,
-        is_improving=_is_improving(evidence.loss),
+        is_falling=fall_at_last > 0,
+        is_improving=fall_at_last > STILL_FALLING * fall > 0,
     )
 
 
@@ -233,14 +238,14 @@ def _state(skills: Sequence[float], first: Stretch, last: Stretch, level: float 
     return State.POOR if skills[0] < POOR_SKILL else State.LEARNED
 
 
-def _is_improving(loss: Curve) -> bool:
+def _fall_at_last(loss: Curve) -> float:
+    """By how much the last quarter is below the one before; 0 within two standard errors."""
     half, quarter = tail(loss, 2 * TAIL_SHARE), tail(loss, TAIL_SHARE)
     if not quarter.n or half.n == quarter.n:
         return False
     before = (half.mean * half.n - quarter.mean * quarter.n) / (half.n - quarter.n)
-    fall = head(loss, HEAD_SHARE).mean - quarter.mean
     error = 2 * math.hypot(half.standard_error, quarter.standard_error)
-    return before - quarter.mean > max(STILL_FALLING * fall, error) and fall > 0
+    return before - quarter.mean if before - quarter.mean > error else 0.0
 
 
 def _accuracy(replay: Replay, epochs: Epochs, compared: Levels | None) -> float | None:

@@ -137,6 +137,18 @@ def _fitting_loss(case: Case, finding: Finding) -> str:
 
 
 def _other_rate(factor: float) -> Fix:
+def _scaled_targets(case: Case, finding: Finding) -> str:
+    program = case.facts.program if case.facts is not None else None
+    if program is not None and program.loss.name == "mean_squared_logarithmic_error":
+        # It takes what is below 0 for 0, and its gradient falls as one over the output.
+        return (
+            'Learn the logarithm: y = np.log1p(y) with loss="mse" and a linear output, and '
+            "np.expm1 of predictions;\nor begin near the targets: "
+            "Dense(1, bias_initializer=keras.initializers.Constant(np.median(y)))"
+        )
+    return "Standardise the targets: y = (y - y.mean()) / y.std(), and undo it in predictions"
+
+
     return lambda case, finding: (
         f"model.compile(optimizer={optimizer_facts(case.header).with_rate(factor)}), ...)"
     )
@@ -215,7 +227,10 @@ DESIGNS: dict[Symptom, Design] = {
     Symptom.LABELS_OUT_OF_RANGE: _LABELS,
     Symptom.TARGET_NOT_SCALED: Design(
         Cause.LABEL_ENCODING, Target.DATA,
-        _fixed("Standardise the targets: y = (y - y.mean()) / y.std(), and undo it in predictions"),
+        _scaled_targets,
+    ),
+    Symptom.OUTLYING_VALUE: Design(
+        Cause.INPUT_VALUES, Target.DATA, lambda case, finding: look_at_row(finding.place)
     ),
     Symptom.LABELS_CONSTANT: _DATA,
     Symptom.INPUT_CONSTANT: _DATA,

@@ -80,8 +80,16 @@ def input_values(situation: Situation) -> Iterable[Fix]:
 
 
 def label_encoding(situation: Situation) -> Iterable[Fix]:
-    """Targets of mean 0 and variance 1, or classes counted from 0."""
+    """Targets of mean 0 and variance 1, or classes counted from 0.
+
+    Raises
+    ------
+    ObstacleError
+        The loss takes no targets below 0.
+    """
     if situation.showing(Symptom.TARGET_NOT_SCALED):
+        if situation.program.loss.name == "mean_squared_logarithmic_error":
+            raise ObstacleError("standardised targets go below 0, where this loss has none")
         yield Fix("targets standardised", replace(situation.setup, scales_targets=True))
     else:
         yield Fix("classes numbered from 0", replace(situation.setup, indexes_classes=True))

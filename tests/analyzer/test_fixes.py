@@ -292,6 +292,12 @@ REFUSALS: dict[str, tuple[Callable[[], object], str]] = {
         ),
         "inside a training step",
     ),
+    "targets below 0 for a logarithm": (
+        lambda: Case(HIDDEN, dense("out", 1), loss="msle").fixes(
+            Cause.LABEL_ENCODING, Symptom.TARGET_NOT_SCALED
+        ),
+        "go below 0",
+    ),
     "batches that are too small": (
         lambda: Case(HIDDEN, dense("out", 1)).fixes(
             Cause.EPOCHS_OR_BATCH_SIZE, Symptom.NO_BATCH_VARIANCE

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from deeplocalize.analyzer.causes import Cause
 from deeplocalize.analyzer.conclusion import conclude
@@ -13,7 +14,7 @@ from deeplocalize.traces.header import Header
 from deeplocalize.traces.interface import Event
 from deeplocalize.traces.schema import Kind
 
-from .networks import badly, network, seen, well
+from .networks import VALUES, N, badly, network, seen, well
 from .runs import FakeRun
 
 
@@ -158,3 +159,36 @@ def test_a_constraint_that_crushes_weights_is_suspected() -> None:
 def test_large_steps_are_looked_for_only_in_a_run_that_went_badly() -> None:
     assert seen(diagnose(_large_steps(badly(network())).reader()), Symptom.LARGE_STEPS)
     assert not seen(diagnose(_large_steps(well(network())).reader()), Symptom.LARGE_STEPS)
+
+
+def _steep(run: FakeRun, losses: NDArray[np.float64]) -> FakeRun:
+    """The run, whose steps replace weights, with other losses."""
+    run.iterations["loss"] = losses
+    run.statistics["mean"][:, run.index(Kind.LOSS)] = losses
+    return _large_steps(run)
+
+
+def _far(name: str) -> Header:
+    target = replace(VALUES, shape=(None, 1), min=2e4, max=9e5, mean=1e5, std=7e4)
+    return network("linear", 1, name, target)
+
+
+FALLING = 120.0 / (1 + np.arange(N) / 50)
+NOISE = np.random.default_rng(0).standard_normal(N)
+
+
+@pytest.mark.parametrize(
+    ("losses", "is_suspected"),
+    [
+        (FALLING + NOISE, False),
+        (np.where(np.arange(N) == 5, 1000.0, FALLING), True),
+        (np.maximum(FALLING, 50.0) + 10 * NOISE, True),
+    ],
+    ids=["falls", "rose", "stopped"],
+)
+def test_steps_are_too_large_only_where_the_loss_rose_or_stopped_falling(
+    losses: NDArray[np.float64], is_suspected: bool
+) -> None:
+    diagnosis = diagnose(_steep(FakeRun(N, _far("msle")), losses).reader())
+    assert (seen(diagnosis, Symptom.LARGE_STEPS) is not None) is is_suspected
+    assert (Cause.LEARNING_RATE in {s.cause for s in diagnosis.suspects}) is is_suspected

@@ -11,7 +11,7 @@ from deeplocalize.analyzer.rules.rule import Severity, Symptom
 from deeplocalize.traces.header import DataSummary, Header, Layer
 from deeplocalize.traces.schema import Kind
 
-from .networks import N, network, seen
+from .networks import N, badly, network, seen
 from .runs import FakeRun
 
 ONES = DataSummary(
@@ -91,3 +91,14 @@ def test_targets_whose_squares_overflow_are_suspected_of_a_loss_that_is_infinite
     first, *_ = diagnose(run.reader()).suspects
     assert (first.cause is Cause.LABEL_ENCODING) is is_first
     assert not any("how it went" in sentence for sentence in first.evidence)
+
+
+@pytest.mark.parametrize(("loss", "advice"), [("mse", "y.std()"), ("msle", "np.log1p(y)")])
+def test_targets_out_of_scale_are_brought_to_one_that_the_loss_takes(
+    loss: str, advice: str
+) -> None:
+    target = replace(ONES, min=2e4, max=9e5, mean=1e5, std=7e4, n_distinct=None, class_counts={})
+    run = badly(network("linear", 1, loss, target))
+    run.iterations["loss"] *= 1e10
+    (suspect,) = (s for s in diagnose(run.reader()).suspects if s.cause is Cause.LABEL_ENCODING)
+    assert advice in suspect.fix
