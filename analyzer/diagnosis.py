@@ -33,6 +33,7 @@ from .rules import CURVE_RULES
 from .rules.rule import Severity, Symptom
 from .run import Ending, Run, run_of
 from .sightings import look
+from .stray import find_stray
 from .trial import Verification
 from .verdict import LEAST_CONFIDENCE
 from .verdict import Verdict as Verdict
@@ -218,8 +219,15 @@ def _facts(replayed: Replay, reader: TraceReader, seen: Sequence[Finding], is_wh
         outcome = outcome.so_far()
     severe = [f for f in excused(seen, outcome) if f.severity is Severity.SEVERE]
     outcome = replace(outcome, is_hurt=bool(severe))
-    rates = rates_of(reader) if outcome.is_harmed or outcome.is_little else Rates()
-    return Facts(program, read_ends(reader, _broken_at(seen)), outcome, epochs, rates)
+    went_badly = outcome.is_harmed or outcome.is_little
+    return Facts(
+        program,
+        read_ends(reader, _broken_at(seen)),
+        outcome,
+        epochs,
+        rates_of(reader) if went_badly else Rates(),
+        find_stray(reader) if went_badly and not (is_broken or outcome.is_fine) else None,
+    )
 
 
 def _needs(coverage: Coverage, run: Run, outcome: Outcome) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from .findings import Finding
-from .outcome import FINE_SKILL, Outcome
+from .outcome import Outcome
 from .rules.rule import Severity
 from .rules.stillness import UNCHANGED_WEIGHT
 
@@ -15,10 +15,11 @@ def excused(findings: Iterable[Finding], outcome: Outcome) -> tuple[Finding, ...
     Layers that nothing takes (heads of a pretrained model), or whose output is detached on purpose
     (random features), are given no gradient and never move, and the model learns all the same.
     """
-    is_fine = outcome.skill is not None and outcome.skill >= FINE_SKILL
     return tuple(
         replace(finding, severity=Severity.NOTICE)
-        if is_fine and finding.rule == UNCHANGED_WEIGHT.name and finding.severity is Severity.SEVERE
+        if outcome.is_fine
+        and finding.rule == UNCHANGED_WEIGHT.name
+        and finding.severity is Severity.SEVERE
         else finding
         for finding in findings
     )

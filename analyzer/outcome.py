@@ -115,6 +115,11 @@ class Outcome:
         return self.is_hurt or self.has_failed
 
     @property
+    def is_fine(self) -> bool:
+        """Whether the run came so far that weaknesses did no harm."""
+        return self.skill is not None and self.skill >= FINE_SKILL
+
+    @property
     def is_little(self) -> bool:
         """Whether the run learned nothing, or next to nothing, as far as that is known."""
         return self.n_iterations >= LONG_ENOUGH and self._is_low
@@ -207,12 +212,12 @@ def outcome_of(replay: Replay, epochs: Epochs, is_broken: bool) -> Outcome:
         by_loss = 1 - levels.share_left(last.mean)
     skills = [skill for skill in (by_accuracy, by_loss) if skill is not None]
     level = levels.trivial if levels is not None else None
+    fall, fall_at_last = first.mean - last.mean, _fall_at_last(evidence.loss)
     return Outcome(
         state=State.BROKEN if is_broken else _state(skills, first, last, level),
         skill=skills[0] if skills else None,
         best_skill=max(skills, default=None),
         first_loss=first,
-    fall, fall_at_last = first.mean - last.mean, _fall_at_last(evidence.loss)
         last_loss=last,
         levels=levels,
         accuracy_levels=compared,
@@ -242,7 +247,7 @@ def _fall_at_last(loss: Curve) -> float:
     """By how much the last quarter is below the one before; 0 within two standard errors."""
     half, quarter = tail(loss, 2 * TAIL_SHARE), tail(loss, TAIL_SHARE)
     if not quarter.n or half.n == quarter.n:
-        return False
+        return 0.0
     before = (half.mean * half.n - quarter.mean * quarter.n) / (half.n - quarter.n)
     error = 2 * math.hypot(half.standard_error, quarter.standard_error)
     return before - quarter.mean if before - quarter.mean > error else 0.0

@@ -83,7 +83,12 @@ class Outlier:
     was_survived: bool = False
 
     def __str__(self) -> str:
-        reached = f"{self.place} reaches {self.largest:.3g} in iteration {self.iteration}"
+        return f"{self.place} {self.statement}"
+
+    @property
+    def statement(self) -> str:
+        """The predicate to the place as subject."""
+        reached = f"reaches {self.largest:.3g} in iteration {self.iteration}"
         if math.isnan(self.usual):
             return (
                 f"{reached}, while its mean magnitude is {self.mean_abs:.3g}: the square of that "
@@ -109,14 +114,15 @@ def find_outlier(reader: TraceReader, fault_at: int) -> Outlier | None:
     fault_at
         The fault's iteration.
     """
-    block = _around(reader, row_of(reader, fault_at))
+    block = read_around(reader, row_of(reader, fault_at))
     found = [
-        _outlier(reader.header, block, i, at, fault_at)
-        for i in _fed(reader.header)
+        replace(one, lag=fault_at - one.iteration)
+        for i in fed(reader.header)
         for at in _outlying(reader.header, block, i)
         if block.recorded[at] <= fault_at
+        for one in (outlier_at(reader.header, block, i, int(block.recorded[at])),)
     ]
-    harmful = [one for one in found if one.lag <= MAX_LAG or _blows_up(reader.header, block, one)]
+    harmful = [one for one in found if one.lag <= MAX_LAG or blows_up(reader.header, block, one)]
     first = min(harmful, key=lambda one: (one.iteration, one.place.position), default=None)
     if first is None:
         return None
@@ -126,7 +132,7 @@ def find_outlier(reader: TraceReader, fault_at: int) -> Outlier | None:
     )
 
 
-def _around(reader: TraceReader, row: int) -> Block:
+def read_around(reader: TraceReader, row: int) -> Block:
     """The iterations around a row; further ones, too, where a budget has left too few of them."""
     reach = N_AROUND
     while True:
@@ -138,7 +144,7 @@ def _around(reader: TraceReader, row: int) -> Block:
         reach *= 4
 
 
-def _fed(header: Header) -> Sequence[int]:
+def fed(header: Header) -> Sequence[int]:
     """Series of what a step is fed and computes with; tokens are looked up, however large."""
     is_embedding = any(layer.class_name == "Embedding" for layer in header.layers)
     return [
@@ -151,7 +157,7 @@ def _fed(header: Header) -> Sequence[int]:
 
 def _outlying(header: Header, block: Block, series: int) -> Sequence[int]:
     """Rows of a block in which a series is out of line."""
-    largest = _largest(block, series)
+    largest = largest_of(block, series)
     rows = np.flatnonzero(np.isfinite(largest)).tolist()
     if len(rows) > MIN_OTHERS:
         return [at for at in rows if _is_unusual(largest, at)]
@@ -171,15 +177,17 @@ def _outlying(header: Header, block: Block, series: int) -> Sequence[int]:
     ]
 
 
-def _outlier(header: Header, block: Block, series: int, at: int, fault_at: int) -> Outlier:
-    largest = _largest(block, series)
+def outlier_at(header: Header, block: Block, series: int, iteration: int) -> Outlier:
+    """What a series reaches in an iteration, beside the others of a block."""
+    at = int(np.searchsorted(block.recorded, iteration))
+    largest = largest_of(block, series)
     rms, mean_abs = (block.statistics[name][:, series] for name in ("rms", "mean_abs"))
     n_others = int(np.isfinite(largest).sum()) - 1
     is_compared = _is_unusual(largest, at)
     return Outlier(
         place=place_of(header, series),
-        iteration=int(block.recorded[at]),
-        lag=fault_at - int(block.recorded[at]),
+        iteration=iteration,
+        lag=0,
         largest=float(largest[at]),
         rms=float(rms[at]),
         mean_abs=float(mean_abs[at]),
@@ -189,7 +197,7 @@ def _outlier(header: Header, block: Block, series: int, at: int, fault_at: int) 
     )
 
 
-def _blows_up(header: Header, block: Block, outlier: Outlier) -> bool:
+def blows_up(header: Header, block: Block, outlier: Outlier) -> bool:
     """Whether the outlier's step made some kernel larger than a usual one does."""
     at = int(np.searchsorted(block.recorded, outlier.iteration))
     if at + 1 >= len(block.recorded):
@@ -202,7 +210,7 @@ def _blows_up(header: Header, block: Block, outlier: Outlier) -> bool:
     return bool((after >= BLOWN_UP * before)[before > 0].any())
 
 
-def _largest(block: Block, series: int) -> NDArray[np.float64]:
+def largest_of(block: Block, series: int) -> NDArray[np.float64]:
     """The largest finite magnitude in each row; NaN where there is none."""
     low, high = (block.statistics[name][:, series] for name in ("min", "max"))
     is_recorded = block.statistics["n"][:, series] > 0

@@ -13,6 +13,7 @@ from ..optimizer import optimizer_facts
 from ..program import Program
 from ..rules.rule import Severity, Symptom
 from .cause import Case, Cause, Suspect, Target, clue
+from .outlying import look_at_row
 
 Fix = Callable[[Case, Finding], str]
 
@@ -136,7 +137,6 @@ def _fitting_loss(case: Case, finding: Finding) -> str:
     return 'model.compile(loss="sparse_categorical_crossentropy", ...) with a softmax output'
 
 
-def _other_rate(factor: float) -> Fix:
 def _scaled_targets(case: Case, finding: Finding) -> str:
     program = case.facts.program if case.facts is not None else None
     if program is not None and program.loss.name == "mean_squared_logarithmic_error":
@@ -149,6 +149,7 @@ def _scaled_targets(case: Case, finding: Finding) -> str:
     return "Standardise the targets: y = (y - y.mean()) / y.std(), and undo it in predictions"
 
 
+def _other_rate(factor: float) -> Fix:
     return lambda case, finding: (
         f"model.compile(optimizer={optimizer_facts(case.header).with_rate(factor)}), ...)"
     )

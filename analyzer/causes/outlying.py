@@ -1,10 +1,11 @@
-"""The suspect for a run that a single absurd value among its inputs or targets threw over."""
+"""The suspect for a run that broke by a single absurd value among its inputs or targets."""
 
 from collections.abc import Iterable
 
 from deeplocalize.traces.schema import Kind, Phase
 
 from ..outlier import MAX_LAG, Outlier
+from ..places import Place
 from ..rules.rule import Symptom
 from .cause import Case, Cause, Suspect, Target
 
@@ -17,9 +18,9 @@ COLUMNS = {Kind.INPUT: "x", Kind.LABEL: "y", Kind.SAMPLE_WEIGHT: "sample_weight"
 
 
 def suspects(case: Case) -> Iterable[Suspect]:
-    """The value, unless the fault is in what was fed itself: then that is the first fault."""
-    outlier = case.outlier
-    if outlier is not None and case.first_fault.phase is not Phase.INPUT:
+    """The value, unless what was fed shows the fault itself."""
+    outlier, is_told = case.outlier, bool(case.showing(Symptom.OUTLYING_VALUE))
+    if outlier is not None and case.first_fault.phase is not Phase.INPUT and not is_told:
         yield Suspect(
             cause=Cause.INPUT_VALUES,
             target=Target.DATA,
@@ -27,7 +28,7 @@ def suspects(case: Case) -> Iterable[Suspect]:
             confidence=_confidence(outlier),
             symptoms=(Symptom.OUTLYING_VALUE, case.first_fault.symptom),
             evidence=(f"the {outlier}",),
-            fix=_fix(outlier),
+            fix=look_at_row(outlier.place),
         )
 
 
@@ -37,8 +38,9 @@ def _confidence(outlier: Outlier) -> float:
     return _AT_ONCE if outlier.lag <= MAX_LAG else _LATER
 
 
-def _fix(outlier: Outlier) -> str:
-    name = COLUMNS[outlier.place.kind]
+def look_at_row(place: Place) -> str:
+    """How to find the row of the largest value."""
+    name = COLUMNS[place.kind]
     return (
         "Find the row, and correct it or leave it out:\n"
         f"largest = np.abs({name}).reshape(len({name}), -1).max(axis=1)\n"

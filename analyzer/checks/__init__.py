@@ -18,11 +18,13 @@ from . import (
     start,
     structure,
     targets,
+    values,
     weighting,
 )
 from .check import Check, Facts, Sighting
 
 CHECKS: tuple[Check, ...] = (
+    *values.CHECKS,
     *head.CHECKS,
     *domain.CHECKS,
     *targets.CHECKS,

@@ -12,6 +12,7 @@ from deeplocalize.traces.schema import Kind
 from ..ends import Ends
 from ..epochs import Epochs
 from ..outcome import POOR_SKILL, Outcome
+from ..outlier import Outlier
 from ..program import Head, Program
 from ..rates import Rates
 from ..rules.rule import Severity, Symptom
@@ -26,6 +27,8 @@ class Facts:
     outcome: Outcome
     epochs: Epochs = field(default_factory=Epochs)
     rates: Rates = field(default_factory=Rates)
+    stray: Outlier | None = None
+    """A lone value far from all others, in a run that stayed finite and was harmed; else None."""
     ending: str = ""
     """The exception that the run stopped with, in its own words; else empty."""
     is_cut_short: bool = False
@@ -37,6 +40,13 @@ class Facts:
             if series.kind is kind and series.layer == layer:
                 return i
         return -1
+
+    def is_of_stray(self, kind: Kind, tensor: str, threshold: float) -> bool:
+        """Whether one value alone brings what was fed above a threshold."""
+        stray = self.stray
+        if stray is None or (stray.place.kind, stray.place.tensor) != (kind, tensor):
+            return False
+        return stray.usual <= threshold
 
     @property
     def head(self) -> Head | None:

@@ -103,6 +103,8 @@ def _feature_scales(facts: Facts, threshold: float) -> Iterator[Sighting]:
         features = summary.features
         if features is None or not features.median_rms or features.largest_rms is None:
             continue
+        if facts.is_of_stray(Kind.INPUT, summary.name, math.inf):
+            continue  # the rms of its feature says nothing of the others in it
         ratio = features.largest_rms / features.median_rms
         if ratio > threshold:
             is_far = ratio > FAR_THRESHOLDS * threshold

@@ -148,6 +148,8 @@ def _not_scaled(facts: Facts, threshold: float) -> Iterator[Sighting]:
         return
     target = known[0]
     size = max(abs(target.mean or 0.0), target.std or 0.0)
+    if facts.is_of_stray(Kind.LABEL, target.name, threshold):
+        return
     if size > threshold and (target.n_distinct or MAX_CLASSES) > 2:
         yield Sighting(
             Kind.LABEL, None, facts.harm, 0.85, size,

@@ -55,7 +55,8 @@ _OUTLYING = f"""\
 Where something is not finite, explodes or dies, inputs, targets and sample weights are searched for
 a finite value that may have caused it (`outlying_value`): one absurd value is multiplied into
 gradients and weights, so that what breaks says nothing of it. It is a suspicion, never a fault of
-its own: where nothing breaks, nothing is said.
+its own. Where all stays finite, [one value far from all others](#one-value-far-from-all-others) is
+looked for.
 
 - Threshold: the largest magnitude of a batch is over {outlier.OUTLYING:g} times the median of those
   of the up to {2 * outlier.N_AROUND} recorded batches around it (values without a mean, those of
