@@ -19,14 +19,16 @@ SPARSE_EVERY = 100
 
 
 def is_due(schedule: Callable[..., Any], *given: float) -> bool:
-    """What a schedule says of an iteration, or a trigger of one and its loss.
+    """What a schedule says of an iteration, or a trigger of one and its loss; nothing means no.
 
     Raises
     ------
     TypeError
-        It says neither yes nor no: it returns nothing, perhaps, or one more function.
+        It says neither yes nor no: it returns one more function, perhaps.
     """
     said = schedule(*given)
+    if said is None:  # `if loss > 5: return True`, and that is all
+        return False
     # Numbers will do, and what libraries have for a truth value, as `numpy.isin` does.
     if not isinstance(said, bool):
         array = np.asarray(said)
