@@ -70,8 +70,8 @@ class TrainingRecorder:
     trigger
         Given an iteration and its loss, says whether to store what the ring holds.
     budget
-        The share of the training's time that taking statistics may cost; beyond it, iterations
-        are left out as by a schedule.
+        What recording may cost, as a share of the time that the steps take without it; beyond it,
+        iterations are left out as by a schedule.
     max_bytes
         Recording stops, with a note in the trace, when the trace is this large.
     exact

@@ -87,6 +87,8 @@ class Recording:
         self._max_bytes = max_bytes
         self.is_full = False
         """Whether the trace has reached ``max_bytes``; what is appended then is written still."""
+        self.writing_s = 0.0
+        """How long a processor has been writing: the disk's time is not in it."""
         self._n_series_written = 0
         self._n_handed_over = 0
         self._batch = _Batch(header=header)
@@ -219,6 +221,7 @@ class Recording:
         if self._failure is not None or batch.is_empty:
             return
         self._has_written = True
+        began = time.thread_time()
         try:
             if batch.header is not None:
                 self._writer.write_header(batch.header)
@@ -236,6 +239,7 @@ class Recording:
             self.is_full = self._max_bytes is not None and self._writer.n_bytes >= self._max_bytes
         except Exception as error:  # handed to whoever appends, who decides
             self._failure = error
+        self.writing_s += time.thread_time() - began
 
     def _append(self, rows: Sequence[Row], first_iteration: int) -> None:
         """Write rows; where not all find room, as many as do."""

@@ -98,6 +98,7 @@ class StepRecording:
         self._pending: _Step | None = None
         self._ended_s: float | None = None
         self._duration_s = math.inf
+        self._writing_s = 0.0
 
     def is_due(self, iteration: int) -> bool:
         """Whether a coming step is to be recorded in full, or at least one of its series."""
@@ -212,7 +213,13 @@ class StepRecording:
         self._retention.pass_over()
 
     def _count_time(self, moment: Moment) -> None:
-        """Let the budget grow by how long a step took, but the first, which is compiled."""
+        """Let the budget grow by how long a step took, but the first, which is compiled.
+
+        Of it goes what was written meanwhile, beside the training: in a small one that takes a
+        share of the processors that is worth counting.
+        """
+        writing_s, self._writing_s = self._writing_s, self._recording.writing_s
+        self._budget.spend_beside(self._writing_s - writing_s)
         ended_s, self._ended_s = self._ended_s, moment.elapsed_s
         if ended_s is None:
             return

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 from .budget import Budget
 
-# Chosen: so many of the latest steps of either sort are compared, if there are as many as the
-# second; and of so many steps one at least is left out, for others to be compared with.
+# Chosen: of either sort, how many of the latest steps are compared, and how many there must be
+# before any are. Of so many steps one at least is left out, for the others to be compared with.
 _MOST_COMPARED = 64
 _FEWEST_COMPARED = 4
 _ONE_LEFT_OUT_OF = 8
@@ -62,11 +62,12 @@ class Thinning:
 
     def choose(self) -> None:
         """Decide whether the next steps are measured."""
-        n_compared = max(self._n_left_out, _FEWEST_COMPARED)
+        least = 1 + _FEWEST_COMPARED  # the first that is left out is not compared
+        n_others = _ONE_LEFT_OUT_OF - 1 if self._are_compared else 1
         if self._n_measured == 0:
-            must_leave_out = self._n_left_out < n_compared
+            must_leave_out = self._n_left_out < least
         else:
-            must_leave_out = self._n_measured >= (_ONE_LEFT_OUT_OF - 1) * n_compared
+            must_leave_out = self._n_measured >= n_others * max(self._n_left_out, least)
         is_limited = self._budget.is_limited
         self.measures = not is_limited or (self._budget.allows() and not must_leave_out)
 
@@ -81,8 +82,12 @@ class Thinning:
             self._n_left_out += 1
             self._left_out_s.append(duration_s)
 
+    @property
+    def _are_compared(self) -> bool:
+        return min(len(self._measured_s), len(self._left_out_s)) >= _FEWEST_COMPARED
+
     def _cost_s(self) -> float:
         """How much longer a step takes that is measured; 0 as long as too few are known."""
-        if min(len(self._measured_s), len(self._left_out_s)) < _FEWEST_COMPARED:
+        if not self._are_compared:
             return 0.0
         return statistics.median(self._measured_s) - statistics.median(self._left_out_s)

@@ -9,12 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from deeplocalize.recorder.budget import Budget
 from deeplocalize.recorder.options import Options
 from deeplocalize.recorder.recording import Recording
 from deeplocalize.recorder.row import N_COLUMNS, Row
 from deeplocalize.recorder.session import Session
+from deeplocalize.recorder.step_values import StepNumbers
 from deeplocalize.traces import Header, Kind, Series, open_trace
 from deeplocalize.traces.files import create_writer
+from deeplocalize.traces.schema import RunStatus
 
 EMPTY_ROW = Row(np.empty(0, np.intp), np.empty((0, N_COLUMNS), np.int64))
 
@@ -46,6 +49,46 @@ def test_a_block_handed_over_as_the_writer_stops_waiting_comes_before_what_follo
     recording.close()
     with open_trace(tmp_path / "run.h5") as trace:
         assert trace.iterations["iteration"].tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("ended_s", "batches", "expected_s"),
+    [
+        ([10.0, 11.5, 80.0, 81.0, 90.0], [0, 1, 0, 1, 0], [1.5, 1.5, 1.0, 1.0]),
+        ([10.0, 11.5, 14.5], [0, 0, 0], [1.5, 3.0]),  # nothing but epochs of one step
+    ],
+)
+def test_a_budget_is_of_the_steps_without_what_lies_between_epochs(
+    ended_s: list[float],
+    batches: list[int],
+    expected_s: list[float],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    elapsed_s: list[float] = []
+    monkeypatch.setattr(Budget, "elapse", lambda self, seconds: elapsed_s.append(seconds))
+    monkeypatch.setattr(Recording, "elapsed_s", 100.0)
+    session = Session(create_writer(tmp_path / "run.h5"), Header(), Options(budget=0.1))
+    for epoch, (at_s, batch) in enumerate(zip(ended_s, batches, strict=True)):
+        if batch == 0:
+            session.begin_epoch(epoch)
+        session.left_out([(StepNumbers(0.0, 10), 100.0 - at_s)])
+    assert elapsed_s == expected_s
+    session.close(RunStatus.COMPLETED)
+
+
+def test_what_is_written_beside_the_training_is_spent_from_its_budget(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spent_s: list[float] = []
+    monkeypatch.setattr(Budget, "spend_beside", lambda self, seconds: spent_s.append(seconds))
+    session = Session(create_writer(tmp_path / "run.h5"), Header(), Options(budget=0.1))
+    session.left_out([(StepNumbers(0.0, 10), 0.0)])
+    session._recording._hand_over()
+    session._recording._queue.join()
+    session.left_out([(StepNumbers(0.0, 10), 0.0)])
+    assert spent_s[-1] > 0 and sum(spent_s) == session._recording.writing_s
+    session.close(RunStatus.COMPLETED)
 
 
 def test_a_schedule_that_fails_ends_the_recording_and_not_the_training(tmp_path: Path) -> None:

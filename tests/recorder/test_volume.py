@@ -263,13 +263,13 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def test_a_budget_is_a_share_of_what_the_training_takes_without_a_recorder() -> None:
-    budget = Budget(0.25)
+    budget = Budget(0.25)  # of which a quarter is for what cannot be counted
     assert budget.left_s() == 0.0 and budget.allows()
-    budget.elapse(8.0)
-    assert budget.left_s() == 2.0
-    budget.spend(3.0)
-    assert budget.left_s() == 0.25 * 5.0 - 3.0 and not budget.allows()
-    budget.elapse(7.0)
+    budget.elapse(16.0)
+    assert budget.left_s() == 0.75 * 0.25 * 16.0
+    budget.spend(6.0)
+    assert budget.left_s() == 0.75 * 0.25 * 10.0 - 6.0 and not budget.allows()
+    budget.elapse(22.0)
     assert budget.left_s() == 0.0 and budget.allows()
 
 
@@ -277,11 +277,12 @@ def test_what_is_spent_within_what_is_spent_counts_once(clock: Clock) -> None:
     budget = Budget(1.0)
     budget.spend(1.0)
     with budget.spending():
+        budget.spend_beside(0.25)
         clock.now_s += 2.0
         with budget.spending():
             budget.spend(0.5)
             clock.now_s += 0.5
-    assert budget.left_s() == -2 * 3.5
+    assert budget.left_s() == -1.75 * (3.5 + 0.25)
 
 
 def test_without_a_budget_everything_is_allowed() -> None:
