@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 
 from deeplocalize.recorder import Recorder
-from deeplocalize.recorder.budget import Budget
+from deeplocalize.recorder.thinning import Thinning
 from deeplocalize.traces import open_trace
+from deeplocalize.traces.schema import ITERATIONS
 
 from ..models import CASES, LABELS, VECTORS
 from .queued import Takes, fitted
@@ -43,6 +44,22 @@ def test_a_step_that_a_budget_left_out_is_measured_in_full_where_it_breaks(
             assert set(few.tensors["iteration"]) == {7}
 
 
+@pytest.mark.parametrize("ring", [{}, {"ring_iterations": 3}, {"ring_bytes": 0}])
+def test_of_a_step_that_a_budget_left_out_there_is_all_but_statistics(
+    ring: dict[str, int], tmp_path: Path, takes: Takes
+) -> None:
+    for name, options in [("all.h5", {}), ("few.h5", {"budget": 1e-6})]:
+        fitted(tmp_path / name, VECTORS[:95], **options, **ring)  # the last batch is smaller
+    assert max(takes) > 1
+    with open_trace(tmp_path / "few.h5") as few, open_trace(tmp_path / "all.h5") as everything:
+        assert list(few.statistics()["iteration"].unique()) == [0]
+        columns = [column.name for column in ITERATIONS if column.name != "time_s"]
+        found, expected = few.iterations[columns], everything.iterations[columns]
+        pd.testing.assert_frame_equal(found, expected, check_exact=True)
+        assert few.iterations["time_s"].is_monotonic_increasing
+        assert set(found["n_samples"]) == {10, 5}
+
+
 @pytest.mark.parametrize("ring", [{}, {"ring_bytes": 0}])
 def test_a_step_of_many_groups_and_parts_is_left_out_whole_or_measured_whole(
     ring: dict[str, int], tmp_path: Path, operations: list[str]
@@ -61,15 +78,19 @@ def test_a_step_of_many_groups_and_parts_is_left_out_whole_or_measured_whole(
 
 
 def test_steps_are_measured_again_once_the_budget_allows(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, takes: Takes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    left = itertools.chain([0.0, -1.0, -1.0, 1e9], itertools.repeat(-1.0))
-    monkeypatch.setattr(Budget, "left_s", lambda self: next(left))
+    monkeypatch.setattr(
+        Thinning, "choose", lambda self: setattr(self, "measures", not self.measures)
+    )
     fitted(tmp_path / "run.h5", budget=0.5)
+    expected = itertools.chain.from_iterable(
+        [k % 2 == 0] * n_steps for k, n_steps in enumerate(takes)
+    )
     with open_trace(tmp_path / "run.h5") as trace:
-        found = list(trace.statistics()["iteration"].unique())
-    assert found[0] == 0 and 1 < len(found) < 30
-    assert found[1:] == list(range(found[1], found[1] + len(found) - 1))
+        found = trace.statistics()["iteration"].unique().tolist()
+    assert found == np.flatnonzero(list(expected)).tolist()
+    assert 1 < len(found) < 30
 
 
 def test_what_only_a_metric_shows_is_recorded_though_the_budget_left_it_out(
