@@ -77,6 +77,8 @@ class Outcome:
         What always predicting the same reaches, and what is perfect; None where not known.
     is_hurt
         Whether the rules saw something severe.
+    peak_loss
+        The largest mean loss of neighbouring iterations (`Curve`).
     is_falling
         Whether the loss still fell in the last quarter, by more than two standard errors.
     is_improving
@@ -92,6 +94,7 @@ class Outcome:
     accuracy_levels: Levels | None
     accuracy: float | None
     n_iterations: int
+    peak_loss: float = math.nan
     is_hurt: bool = False
     is_falling: bool = False
     is_improving: bool = False
@@ -223,6 +226,7 @@ def outcome_of(replay: Replay, epochs: Epochs, is_broken: bool) -> Outcome:
         accuracy_levels=compared,
         accuracy=accuracy,
         n_iterations=evidence.n_iterations + header.n_updates_before,
+        peak_loss=_peak(evidence.loss),
         is_falling=fall_at_last > 0,
         is_improving=fall_at_last > STILL_FALLING * fall > 0,
     )
@@ -241,6 +245,11 @@ def _state(skills: Sequence[float], first: Stretch, last: Stretch, level: float 
     if max(skills) < STUCK_SKILL:
         return State.STUCK
     return State.POOR if skills[0] < POOR_SKILL else State.LEARNED
+
+
+def _peak(loss: Curve) -> float:
+    is_known = loss.n > 0
+    return float((loss.total[is_known] / loss.n[is_known]).max(initial=-math.inf))
 
 
 def _fall_at_last(loss: Curve) -> float:

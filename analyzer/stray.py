@@ -5,8 +5,9 @@ breaks is looked at in `outlier.py`.
 """
 
 import math
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
@@ -32,13 +33,15 @@ from .window import row_of
 # those of Cauchy, the largest is as far from the next one in about one data set of 500.
 GAP = 1 + math.ceil(math.log2(OUTLYING))
 
+_NONE = np.iinfo(np.int32).min  # no power of two: of a batch of zeros, or that is not finite
+
 
 @dataclass
 class _Size:
-    """Batches whose largest magnitude has the same power of two."""
+    """Batches whose largest magnitude has the same power of two, and how many an epoch has."""
 
     first: int
-    n: int = 0
+    epochs: Counter[int] = field(default_factory=Counter)
 
 
 def find_stray(reader: TraceReader) -> Outlier | None:
@@ -51,7 +54,7 @@ def find_stray(reader: TraceReader) -> Outlier | None:
     found = [
         outlier_at(reader.header, read_around(reader, row_of(reader, at)), i, at)
         for i, sizes in _sizes(reader).items()
-        if (at := _lone(sizes, _n_epochs(reader))) is not None
+        if (at := _lone(sizes)) is not None
     ]
     harmful = [one for one in found if not math.isnan(one.usual) and _has_harmed(reader, one)]
     return min(harmful, key=lambda one: (one.iteration, one.place.position), default=None)
@@ -62,35 +65,33 @@ def _sizes(reader: TraceReader) -> Mapping[int, Mapping[int, _Size]]:
     header = reader.header
     sizes: dict[int, dict[int, _Size]] = {i: {} for i in fed(header)}
     for block in scan(reader, ("n", "min", "max"), rows_per_chunk(len(header.series))):
+        at = np.searchsorted(block.iterations["iteration"], block.recorded)
+        epochs = block.iterations["epoch"][at]
         for i, known in sizes.items():
             largest = largest_of(block, i)
-            rows = np.flatnonzero(largest > 0)
-            powers, first, n = np.unique(
-                np.frexp(largest[rows])[1], return_index=True, return_counts=True
-            )
-            for power, at, count in zip(powers.tolist(), rows[first], n.tolist(), strict=True):
-                known.setdefault(power, _Size(int(block.recorded[at]))).n += count
+            powers = np.where(largest > 0, np.frexp(largest)[1], _NONE)
+            for power in set(powers.tolist()) - {_NONE}:
+                rows = np.flatnonzero(powers == power)
+                size = known.setdefault(power, _Size(int(block.recorded[rows[0]])))
+                size.epochs.update(epochs[rows].tolist())
     return sizes
 
 
-def _lone(sizes: Mapping[int, _Size], n_epochs: int) -> int | None:
+def _lone(sizes: Mapping[int, _Size]) -> int | None:
     """Where the batches above the first gap begin, if they are no more than one an epoch."""
     powers = sorted(sizes, reverse=True)
-    n = sum(size.n for size in sizes.values())
-    firsts, n_above = [], 0
+    n = sum(size.epochs.total() for size in sizes.values())
+    firsts = []
+    above: Counter[int] = Counter()
     for power, below in pairwise(powers):
         firsts.append(sizes[power].first)
-        n_above += sizes[power].n
-        if n_above > n_epochs:
+        above.update(sizes[power].epochs)
+        if max(above.values()) > 1:
             return None
         if power - below >= GAP:
+            n_above = above.total()
             return min(firsts) if n - n_above >= max(MIN_OTHERS, n_above) else None
     return None
-
-
-def _n_epochs(reader: TraceReader) -> int:
-    first, last = (reader.iterations(row, row + 1) for row in (0, reader.n_iterations - 1))
-    return int(last["epoch"][0] - first["epoch"][0]) + 1
 
 
 def _has_harmed(reader: TraceReader, outlier: Outlier) -> bool:
@@ -101,4 +102,4 @@ def _has_harmed(reader: TraceReader, outlier: Outlier) -> bool:
     # After a step that threw the weights over, large losses are usual.
     others = (losses[iterations < outlier.iteration], losses[iterations != outlier.iteration])
     usual = min((np.median(o[np.isfinite(o)]) for o in others if np.isfinite(o).any()), default=0)
-    return bool((losses[iterations == outlier.iteration] > BLOWN_UP * usual > 0).any())
+    return bool(usual > 0 and (losses[iterations == outlier.iteration] > BLOWN_UP * usual).any())

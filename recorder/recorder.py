@@ -70,8 +70,9 @@ class TrainingRecorder:
     trigger
         Given an iteration and its loss, says whether to store what the ring holds.
     budget
-        What recording may cost, as a share of the time that the steps take without it; beyond it,
-        iterations are left out as by a schedule.
+        What recording is to cost at the most, as a share of the time that the steps take without
+        it: iterations are left out as by a schedule. (In a compiled step on TensorFlow one in
+        eight at least, to compare the others with.)
     max_bytes
         Recording stops, with a note in the trace, when the trace is this large.
     exact

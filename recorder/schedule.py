@@ -31,10 +31,11 @@ def is_due(schedule: Callable[..., Any], *given: float) -> bool:
         return False
     # Numbers will do, and what libraries have for a truth value, as `numpy.isin` does.
     if not isinstance(said, bool):
-        array = np.asarray(said)
+        array = np.asarray(said).reshape(-1)
         if array.size != 1 or array.dtype.kind not in "biu":
             call = f"{name_of(schedule)}({', '.join(map(str, given))})"
             raise TypeError(f"{call} gives {said!r}: wanted True or False")
+        said = array[0]
     return bool(said)
 
 

@@ -151,8 +151,8 @@ class Session:
         self._background.run(partial(self._record, plan, values, moment), values.n_bytes)
         return False
 
-    def left_out(self, steps: Iterable[tuple[StepNumbers, float]]) -> None:
-        """Record iterations in which the backend has seen nothing break, and measured nothing.
+    def left_out(self, plan: Plan, steps: Iterable[tuple[StepNumbers, float]]) -> None:
+        """Record iterations of which the backend has measured nothing, for nothing new broke.
 
         ``steps``: the numbers of each, and for how long it has waited.
         """
@@ -160,7 +160,7 @@ class Session:
         try:
             for numbers, age_s in steps:
                 if self.takes_steps:
-                    self._steps.leave_out(numbers, self._next_moment(age_s))
+                    self._steps.leave_out(plan, numbers, self._next_moment(age_s))
         except Exception as error:  # the outermost tap
             self.failed(error)
 

@@ -98,6 +98,7 @@ class StepRecording:
         self._pending: _Step | None = None
         self._ended_s: float | None = None
         self._duration_s = math.inf
+        self._timed: list[Plan] = []
         self._writing_s = 0.0
 
     def is_due(self, iteration: int) -> bool:
@@ -126,7 +127,7 @@ class StepRecording:
         still (see `supply`).
         """
         began = time.perf_counter()
-        self._count_time(moment)
+        self._count_time(plan, moment)
         self.finish()
         if self._recording.is_full:
             self._stop()
@@ -137,9 +138,9 @@ class StepRecording:
         self.finish()
         return False
 
-    def leave_out(self, numbers: StepNumbers, moment: Moment) -> None:
-        """Append an iteration of which nothing is measured; those before it are finished."""
-        self._count_time(moment)
+    def leave_out(self, plan: Plan, numbers: StepNumbers, moment: Moment) -> None:
+        """Append an iteration of which nothing is measured, where none waits for more."""
+        self._count_time(plan, moment)
         if self._recording.is_full:
             self._stop()
             return
@@ -212,22 +213,24 @@ class StepRecording:
         """Hold no tensors any more."""
         self._retention.pass_over()
 
-    def _count_time(self, moment: Moment) -> None:
-        """Let the budget grow by how long a step took, but the first, which is compiled.
+    def _count_time(self, plan: Plan, moment: Moment) -> None:
+        """Let the budget grow by how long a step took, but the first.
 
         Of it goes what was written meanwhile, beside the training: in a small one that takes a
         share of the processors that is worth counting.
         """
         writing_s, self._writing_s = self._writing_s, self._recording.writing_s
         self._budget.spend_beside(self._writing_s - writing_s)
+        is_new = not any(plan is one for one in self._timed)
+        if is_new:
+            self._timed.append(plan)
         ended_s, self._ended_s = self._ended_s, moment.elapsed_s
         if ended_s is None:
             return
         duration_s = moment.elapsed_s - ended_s
-        if moment.batch == 0:  # since the epoch before there was more than the step: a validation
+        if is_new or moment.batch == 0:  # there was more than the step: it was compiled; validation
             duration_s = min(duration_s, self._duration_s)
-        else:
-            self._duration_s = duration_s
+        self._duration_s = duration_s
         self._budget.elapse(duration_s)
 
     def _stop(self) -> None:

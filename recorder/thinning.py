@@ -2,9 +2,10 @@
 
 Statistics cost a training more than the time in which they are taken: what they read takes the
 place of the step's own tensors in the caches, and its threads have to wait. So steps that are
-measured are compared with others of the same training, at about the same time, that are not.
+measured are compared with the latest of the same training that are not.
 """
 
+import math
 import statistics
 from collections import deque
 from collections.abc import Sequence
@@ -46,7 +47,7 @@ class Thinning:
         are_measured
             For each of them; else it was left out.
         durations_s
-            How long each took, the recording included.
+            How long each took, the recording included; NaN: not known.
         counted_s
             How long, by the clock, all of them together were held up by the recording.
         """
@@ -73,14 +74,16 @@ class Thinning:
 
     def _compare(self, is_measured: bool, duration_s: float) -> None:
         """Take one more step; runs of one sort and of the other take turns."""
+        durations_s = self._measured_s if is_measured else self._left_out_s
+        if not is_measured and self._n_measured > 0:
+            self._n_measured = self._n_left_out = 0
+            duration_s = math.nan  # it pays for what the step before has done to caches
         if is_measured:
             self._n_measured += 1
-            self._measured_s.append(duration_s)
-        elif self._n_measured > 0:  # it pays for what the step before has done to caches
-            self._n_measured, self._n_left_out = 0, 1
         else:
             self._n_left_out += 1
-            self._left_out_s.append(duration_s)
+        if not math.isnan(duration_s):
+            durations_s.append(duration_s)
 
     @property
     def _are_compared(self) -> bool:

@@ -24,8 +24,8 @@ MAX_FALL_IN_ERRORS = 2.0
 # Beyond this multiple of what is usual, a learning rate is a mistake in any run of little skill.
 FAR_TOO_FAST = 10.0
 
-# Factor by which the loss of a batch exceeds that of the first one without having risen: chosen,
-# for batches differ.
+# Factor by which a loss exceeds that of the first iterations without having risen: chosen, for
+# batches differ.
 MAX_RISE = 2.0
 
 # Fewer epochs are a trial, or a single pass over data that never end.
@@ -81,7 +81,9 @@ def _large(facts: Facts, threshold: float) -> Iterator[Sighting]:
     ratios = [(_peak(facts, kernel), kernel) for kernel in kernels]
     ratios = [(ratio, kernel) for ratio, kernel in ratios if math.isfinite(ratio)]
     is_certain = optimizer.excess > FAR_TOO_FAST and facts.harm_below(POOR_SKILL) > Severity.NOTICE
-    if not ratios or not (facts.outcome.is_harmed or is_certain) or _falls_steadily(facts):
+    if not ratios or not (facts.outcome.is_harmed or is_certain):
+        return
+    if _falls_steadily(facts) and optimizer.excess <= FAR_TOO_FAST:
         return
     ratio, kernel = max(ratios, key=lambda pair: pair[0])
     if ratio > threshold or optimizer.is_fast:
@@ -95,9 +97,8 @@ def _large(facts: Facts, threshold: float) -> Iterator[Sighting]:
 
 def _falls_steadily(facts: Facts) -> bool:
     """Whether the loss still falls at the end and rose nowhere: what large steps prevent."""
-    loss = facts.series(Kind.LOSS)
-    first, most = facts.ends.first(loss, "mean"), facts.ends.most(loss, "mean")
-    return facts.outcome.is_falling and most <= MAX_RISE * first
+    outcome = facts.outcome
+    return outcome.is_falling and outcome.peak_loss <= MAX_RISE * outcome.first_loss.mean
 
 
 def _small(facts: Facts, threshold: float) -> Iterator[Sighting]:
@@ -166,8 +167,9 @@ CHECKS = (
         reason="Steps of this size throw away what the weights were, and push units out of reach.",
         source="customary ratio is about 1e-3 (Karpathy, CS231n notes); usual learning rates after "
         "Bengio 2012; only where the run failed, or came less than half of the way at ten times "
-        "the usual rate; not of weights that a constraint holds, nor where the loss still falls at "
-        f"the end and no batch at either end costs {MAX_RISE:g} times the first one",
+        "the usual rate; not of weights that a constraint holds, nor, up to ten times the usual "
+        "rate, where the loss still falls at the end and never rose to "
+        f"{MAX_RISE:g} times that of the first iterations",
         false_alarms="a run that fails for another reason",
     ),
     Check(

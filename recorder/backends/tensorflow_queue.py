@@ -44,6 +44,7 @@ class StepQueue:
         self._id = next(_ids)
         self._array = record(QUEUE, id=self._id, is_open=1, watches=1, measures=1)
         self._thinning = Thinning(session.budget)
+        self._began_ns: int | None = None
         self._record = self._array[0]
         self._raised: BaseException | None = None
         self._lock = threading.RLock()
@@ -79,15 +80,16 @@ class StepQueue:
         queue, n = self._record, int(self._record["n_steps"])
         if n == 0:
             return
+        taking_ns = library().TF_NowNanos()
         form, watches = self._forms[queue["form"]], bool(queue["watches"])
-        waiting = form.waiting
-        durations_s = waiting.durations_s(n, int(queue["since_ns"]))
+        waiting, ended_ns = form.waiting, form.waiting.ended_ns(n)
+        durations_s = waiting.durations_s(n, self._began_ns)
         self._thinning.spend(waiting.are_measured(n), durations_s, queue["spent_ns"] / 1e9)
         queue["n_steps"] = queue["n_bytes"] = queue["spent_ns"] = 0
         with self._session.budget.spending():
             n_bytes = waiting.n_bytes(n)
             if waiting.are_left_out(n, watches):
-                self._session.left_out(waiting.numbers(n))
+                self._session.left_out(form.plan, waiting.numbers(n))
             else:
                 for values, age_s in waiting.values(n, watches):
                     if self._session.step(form.plan, values, age_s):
@@ -99,7 +101,9 @@ class StepQueue:
         queue["is_open"] = is_open = self._session.takes_steps
         if not is_open:
             self._let_go()  # of a step of another form, which has these taken before it ends
-        queue["since_ns"] = library().TF_NowNanos()
+        queue["since_ns"] = now_ns = library().TF_NowNanos()
+        # Where steps of another form are to wait, one of them has run already.
+        self._began_ns = ended_ns + now_ns - taking_ns
         if queue["has_lost"]:
             queue["has_lost"] = 0
             raise LostStepError("a step found no room beside those that wait to be recorded")

@@ -1,5 +1,6 @@
 """The memory in which steps of one form wait, and what Python takes from it."""
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -61,10 +62,15 @@ class WaitingSteps:
         """Which of the first steps are."""
         return [outcome == MEASURED for outcome in self._outcomes[:n].tolist()]
 
-    def durations_s(self, n: int, since_ns: int) -> list[float]:
-        """How long each of the first steps took, of which the first began then."""
-        found: list[float] = (np.diff(self._ended_ns[:n], prepend=since_ns) / 1e9).tolist()
-        return found
+    def ended_ns(self, n: int) -> int:
+        """When the last of the first ``n`` steps ended."""
+        return int(self._ended_ns[n - 1])
+
+    def durations_s(self, n: int, began_ns: int | None) -> list[float]:
+        """How long each of the first steps took; NaN: when the first of them began is not known."""
+        later: list[float] = (np.diff(self._ended_ns[:n]) / 1e9).tolist()
+        first = math.nan if began_ns is None else (int(self._ended_ns[0]) - began_ns) / 1e9
+        return [first, *later]
 
     def are_left_out(self, n: int, watches: bool) -> bool:
         """Whether there is, or is wanted, nothing but numbers of the first steps.

@@ -182,9 +182,10 @@ NOISE = np.random.default_rng(0).standard_normal(N)
     [
         (FALLING + NOISE, False),
         (np.where(np.arange(N) == 5, 1000.0, FALLING), True),
+        (np.where(np.arange(N) == N // 2, 1000.0, FALLING), True),
         (np.maximum(FALLING, 50.0) + 10 * NOISE, True),
     ],
-    ids=["falls", "rose", "stopped"],
+    ids=["falls", "rose", "rose later", "stopped"],
 )
 def test_steps_are_too_large_only_where_the_loss_rose_or_stopped_falling(
     losses: NDArray[np.float64], is_suspected: bool

@@ -104,6 +104,12 @@ def test_losses_that_stay_large_are_compared_with_those_before() -> None:
     assert find_stray(run.reader()) is not None
 
 
+def test_a_loss_that_was_recorded_but_once_is_compared_with_nothing() -> None:
+    run = fed(badly(REGRESSION), rows=slice(AT, AT + 1))
+    run.iterations["loss"][np.arange(N) != AT] = np.nan
+    assert find_stray(run.reader()) is None
+
+
 def test_it_is_found_wherever_in_a_long_run_it_is() -> None:
     run = FakeRun(3000, REGRESSION)
     stray = find_stray(fed(run, rows=slice(2500, 2501)).reader())
@@ -111,7 +117,9 @@ def test_it_is_found_wherever_in_a_long_run_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    "rows", [slice(AT, None, BATCHES_PER_EPOCH // 2), slice(None)], ids=["two rows", "all batches"]
+    "rows",
+    [slice(AT, None, BATCHES_PER_EPOCH // 2), slice(None), slice(AT, AT + 2)],
+    ids=["two rows", "all batches", "one epoch"],
 )
 def test_what_an_epoch_brings_more_than_once_is_no_single_value(rows: slice) -> None:
     assert find_stray(fed(badly(REGRESSION), rows=rows).reader()) is None

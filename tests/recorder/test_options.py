@@ -118,7 +118,7 @@ def test_every_recorder_refuses_to_overwrite_for_what_is_no_truth_value(
 
 
 @pytest.mark.parametrize("yes", [True, np.True_, 1, np.isin(3, [3]), np.int8(2)])
-@pytest.mark.parametrize("no", [False, None, np.False_, 0, np.isin(3, [4]), np.int8(0)])
+@pytest.mark.parametrize("no", [False, None, [False], np.False_, 0, np.isin(3, [4]), np.int8(0)])
 def test_a_schedule_may_say_yes_or_no_in_any_way_that_is_a_truth_value(yes: Any, no: Any) -> None:
     assert is_due(lambda iteration: yes, 3) is True
     assert is_due(lambda iteration: no, 3) is False

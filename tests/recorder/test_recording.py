@@ -55,7 +55,7 @@ def test_a_block_handed_over_as_the_writer_stops_waiting_comes_before_what_follo
     ("ended_s", "batches", "expected_s"),
     [
         ([10.0, 11.5, 80.0, 81.0, 90.0], [0, 1, 0, 1, 0], [1.5, 1.5, 1.0, 1.0]),
-        ([10.0, 11.5, 14.5], [0, 0, 0], [1.5, 3.0]),  # nothing but epochs of one step
+        ([10.0, 12.0, 13.0, 20.0], [0, 0, 0, 0], [2.0, 1.0, 1.0]),  # epochs of one step
     ],
 )
 def test_a_budget_is_of_the_steps_without_what_lies_between_epochs(
@@ -69,25 +69,42 @@ def test_a_budget_is_of_the_steps_without_what_lies_between_epochs(
     monkeypatch.setattr(Budget, "elapse", lambda self, seconds: elapsed_s.append(seconds))
     monkeypatch.setattr(Recording, "elapsed_s", 100.0)
     session = Session(create_writer(tmp_path / "run.h5"), Header(), Options(budget=0.1))
+    plan = session.plan([Series(Kind.LOSS, 0)], ())
     for epoch, (at_s, batch) in enumerate(zip(ended_s, batches, strict=True)):
         if batch == 0:
             session.begin_epoch(epoch)
-        session.left_out([(StepNumbers(0.0, 10), 100.0 - at_s)])
+        session.left_out(plan, [(StepNumbers(0.0, 10), 100.0 - at_s)])
     assert elapsed_s == expected_s
     session.close(RunStatus.COMPLETED)
 
 
-def test_what_is_written_beside_the_training_is_spent_from_its_budget(
+def test_the_time_of_writing_beside_the_training_is_spent_from_its_budget(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spent_s: list[float] = []
     monkeypatch.setattr(Budget, "spend_beside", lambda self, seconds: spent_s.append(seconds))
+    monkeypatch.setattr("deeplocalize.recorder.recording.threading.Thread.start", lambda self: None)
+    writer = create_writer(tmp_path / "run.h5")
+    session = Session(writer, Header(), Options(budget=0.1))
+    plan = session.plan([Series(Kind.LOSS, 0)], ())
+    for writing_s in (0.0, 0.25, 0.25, 1.0):
+        session._recording.writing_s = writing_s
+        session.left_out(plan, [(StepNumbers(0.0, 10), 0.0)])
+    assert spent_s == [0.0, 0.25, 0.0, 0.75]
+    writer.close()
+
+
+def test_how_long_a_program_took_to_compile_does_not_add_to_the_budget(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elapsed_s: list[float] = []
+    monkeypatch.setattr(Budget, "elapse", lambda self, seconds: elapsed_s.append(seconds))
+    monkeypatch.setattr(Recording, "elapsed_s", 100.0)
     session = Session(create_writer(tmp_path / "run.h5"), Header(), Options(budget=0.1))
-    session.left_out([(StepNumbers(0.0, 10), 0.0)])
-    session._recording._hand_over()
-    session._recording._queue.join()
-    session.left_out([(StepNumbers(0.0, 10), 0.0)])
-    assert spent_s[-1] > 0 and sum(spent_s) == session._recording.writing_s
+    whole, smaller = (session.plan([Series(Kind.LOSS, 0)], ()) for _ in range(2))
+    for plan, at_s in [(whole, 10.0), (whole, 11.0), (smaller, 50.0), (whole, 51.0), (smaller, 53)]:
+        session.left_out(plan, [(StepNumbers(0.0, 10), 100.0 - at_s)])
+    assert elapsed_s == [1.0, 1.0, 1.0, 2.0]
     session.close(RunStatus.COMPLETED)
 
 

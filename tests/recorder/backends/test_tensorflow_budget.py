@@ -1,6 +1,7 @@
 """Steps that wait within TensorFlow under a budget, which leaves some of them out."""
 
 import itertools
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from deeplocalize.traces.schema import ITERATIONS
 from ..models import CASES, LABELS, VECTORS
 from .queued import Takes, fitted
 
-pytest.importorskip("deeplocalize.recorder.backends.tensorflow_queue")
+tensorflow_waiting = pytest.importorskip("deeplocalize.recorder.backends.tensorflow_waiting")
 
 
 @pytest.mark.parametrize("ring", [{}, {"ring_iterations": 1}, {"ring_bytes": 0}])
@@ -58,6 +59,42 @@ def test_of_a_step_that_a_budget_left_out_there_is_all_but_statistics(
         pd.testing.assert_frame_equal(found, expected, check_exact=True)
         assert few.iterations["time_s"].is_monotonic_increasing
         assert set(found["n_samples"]) == {10, 5}
+
+
+def test_no_tensors_stay_in_memory_of_steps_that_a_budget_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    n_held: list[tuple[int, int]] = []
+    numbers = tensorflow_waiting.WaitingSteps.numbers
+
+    def noted(self: Any, n: int) -> Iterator[Any]:
+        before = np.count_nonzero(self._tensors[:n])
+        yield from numbers(self, n)
+        n_held.append((int(before), int(np.count_nonzero(self._tensors[:n]))))
+
+    monkeypatch.setattr(tensorflow_waiting.WaitingSteps, "numbers", noted)
+    fitted(tmp_path / "run.h5", budget=1e-6)
+    assert n_held
+    assert all(before > 0 and after == 0 for before, after in n_held)
+
+
+def test_of_a_loss_for_each_sample_that_of_the_first_is_noted(tmp_path: Path) -> None:
+    class Model(keras.Model):
+        def compute_loss(self, *given: Any, **_: Any) -> Any:
+            return keras.losses.sparse_categorical_crossentropy(*given[1:3])
+
+    runs: dict[str, dict[str, Any]] = {"all": {}, "few": {"budget": 1e-6}}
+    for name, options in runs.items():
+        keras.utils.set_random_seed(7)
+        inputs = keras.Input(VECTORS.shape[1:])
+        model = Model(inputs, keras.layers.Dense(3, "softmax")(inputs))
+        model.compile("adam", jit_compile=False)
+        recorder = Recorder(tmp_path / f"{name}.h5", **options)
+        model.fit(VECTORS, LABELS % 3, 10, epochs=2, shuffle=False, verbose=0, callbacks=[recorder])
+    with open_trace(tmp_path / "few.h5") as few, open_trace(tmp_path / "all.h5") as everything:
+        assert list(few.statistics()["iteration"].unique()) == [0]
+        np.testing.assert_array_equal(few.iterations["loss"], everything.iterations["loss"])
+        assert few.iterations["loss"].notna().all()
 
 
 @pytest.mark.parametrize("ring", [{}, {"ring_bytes": 0}])
