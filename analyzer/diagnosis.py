@@ -227,6 +227,7 @@ def _facts(replayed: Replay, reader: TraceReader, seen: Sequence[Finding], is_wh
         epochs,
         rates_of(reader) if went_badly else Rates(),
         find_stray(reader) if went_badly and not (is_broken or outcome.is_fine) else None,
+        replayed.evidence.has_few_batches,
     )
 
 

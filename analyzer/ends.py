@@ -37,6 +37,10 @@ class Ends:
     start: Block
     stop: Block
 
+    def reach_far(self, n_iterations: int) -> bool:
+        """Whether the last recorded iteration is near the end of a run of so many."""
+        return len(self.stop.recorded) > 0 and self.stop.recorded[-1] >= (1 - SHARE) * n_iterations
+
     def first(self, series: int, column: str) -> float:
         """A number that a tensor began with; NaN where the beginning was not recorded."""
         values = _recorded(self.start, series, column)

@@ -33,6 +33,9 @@ BASELINE_ROWS = 64
 # `evidence.py` allows under the usual patience of 20.
 MAX_STRIDE = 6
 
+# So many different batches of an epoch, or half of them, tell what the data are like: chosen.
+FEWEST_BATCHES = 8
+
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
@@ -42,7 +45,8 @@ class Evidence:
     one curve per series of kind metric. ``n_recorded`` counts iterations with statistics,
     ``n_covered`` those that they stand for, each for at most `MAX_STRIDE`, ``n_replayed`` those
     whose step was replayed, and ``n_exact`` those where every check passed. ``last_recorded`` has
-    the last one of each series.
+    the last one of each series. ``batches`` are the places in their epochs of recorded iterations,
+    at most `FEWEST_BATCHES`, and ``n_batches`` is how many an epoch has.
     """
 
     n_iterations: int
@@ -54,6 +58,16 @@ class Evidence:
     last_recorded: Counts
     n_replayed: int = 0
     n_exact: int = 0
+    batches: frozenset[int] = frozenset()
+    n_batches: int = 0
+
+    @property
+    def has_few_batches(self) -> bool:
+        """Whether so few different ones were recorded that they tell nothing of all the data.
+
+        A schedule may meet the same ones in every epoch, and a budget leave the first alone.
+        """
+        return len(self.batches) < min(FEWEST_BATCHES, self.n_batches / 2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,6 +144,8 @@ def evidence_of(
     n_replayed, n_exact = count_replays(header, block)
     block = without_uncertain(header, block)
     stride, last = strides(block.recorded, block.statistics["n"], last_recorded)
+    batch = block.iterations["batch"]
+    is_recorded = np.isin(block.iterations["iteration"], block.recorded)
     with np.errstate(all="ignore"):
         runs = tuple(
             _runs(watch, view, block.recorded, stride, is_finite)
@@ -149,6 +165,8 @@ def evidence_of(
         n_replayed=n_replayed,
         n_exact=n_exact,
         last_recorded=last,
+        batches=frozenset(np.unique(batch[is_recorded])[:FEWEST_BATCHES].tolist()),
+        n_batches=int(batch.max(initial=-1)) + 1,
     )
 
 
@@ -180,4 +198,6 @@ def merge_evidence(chosen: Sequence[Watch], a: Evidence, b: Evidence) -> Evidenc
         n_replayed=a.n_replayed + b.n_replayed,
         n_exact=a.n_exact + b.n_exact,
         last_recorded=np.maximum(a.last_recorded, b.last_recorded),
+        batches=frozenset(sorted(a.batches | b.batches)[:FEWEST_BATCHES]),
+        n_batches=max(a.n_batches, b.n_batches),
     )

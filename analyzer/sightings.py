@@ -5,6 +5,20 @@ from collections.abc import Iterable
 from .checks import CHECKS, Check, Facts, Sighting
 from .findings import Finding
 from .places import Place, layer_ref, place_of
+from .rules.rule import Severity, Symptom
+
+# What is so of all the data, or not at all.
+_OF_ALL_DATA = {
+    Symptom.CLASS_IMBALANCE,
+    Symptom.CONSTANT_FEATURES,
+    Symptom.FEATURE_SCALES,
+    Symptom.INPUT_CONSTANT,
+    Symptom.INPUT_NOT_SCALED,
+    Symptom.LABELS_CONSTANT,
+    Symptom.SAMPLES_IGNORED,
+    Symptom.SORTED_LABELS,
+    Symptom.TARGET_NOT_SCALED,
+}
 
 
 def look(facts: Facts) -> tuple[Finding, ...]:
@@ -20,10 +34,12 @@ def _findings(facts: Facts) -> Iterable[Finding]:
 
 def _finding(facts: Facts, check: Check, sighting: Sighting) -> Finding:
     n = facts.outcome.n_iterations
+    is_guess = facts.has_few_batches and check.symptom in _OF_ALL_DATA
+    few = ", in the few batches that were recorded" if is_guess else ""
     return Finding(
         rule=check.name,
         symptom=check.symptom,
-        severity=sighting.severity,
+        severity=Severity.NOTICE if is_guess else sighting.severity,
         place=_place(facts, sighting),
         onset=0,
         last=max(n - 1, 0),
@@ -32,7 +48,7 @@ def _finding(facts: Facts, check: Check, sighting: Sighting) -> Finding:
         peak=sighting.value,
         peak_iteration=0,
         quantity=check.quantity,
-        statement=sighting.sentence,
+        statement=sighting.sentence + few,
         weight=sighting.weight,
         is_dated=False,
     )

@@ -29,6 +29,8 @@ class Facts:
     rates: Rates = field(default_factory=Rates)
     stray: Outlier | None = None
     """A lone value far from all others, in a run that stayed finite and was harmed; else None."""
+    has_few_batches: bool = False
+    """Whether too few of the data were recorded to tell what all are like."""
     ending: str = ""
     """The exception that the run stopped with, in its own words; else empty."""
     is_cut_short: bool = False

@@ -70,6 +70,8 @@ def _stays(facts: Facts, kernel: Kernel) -> bool:
         if series.kind is Kind.WEIGHT_UPDATE
     ]
     is_any_moved = any(ends.most(i, "rms") > 0 for i in updates)
+    if not ends.reach_far(facts.outcome.n_iterations):
+        return False
     return is_any_moved and ends.late(kernel.weight, "min") == ends.late(kernel.weight, "max")
 
 

@@ -1,5 +1,6 @@
 """What a network begins with, before its first step."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -50,6 +51,17 @@ def test_units_that_begin_alike_and_are_given_one_gradient_stay_the_same(value: 
     assert seen(failing, Symptom.EQUAL_WEIGHTS) is Severity.SEVERE
     fine = diagnose(_one_gradient(_begins_with(value, well(network()))).reader())
     assert seen(fine, Symptom.EQUAL_WEIGHTS) is Severity.NOTICE
+
+
+@pytest.mark.parametrize(
+    ("keep", "is_seen"), [(lambda i: i == 0, False), (lambda i: i % 10 == 0, True)]
+)
+def test_what_was_recorded_at_the_beginning_alone_is_not_so_to_the_end(
+    keep: Callable[[int], bool], is_seen: bool
+) -> None:
+    run = badly(network()).put(slice(None), Kind.WEIGHT, "fc1", "kernel", min=0.0, max=0.0)
+    found = seen(diagnose(run.thin(keep).reader()), Symptom.EQUAL_WEIGHTS)
+    assert (found is not None) is is_seen
 
 
 def test_units_that_begin_alike_and_grow_apart_are_a_weakness() -> None:

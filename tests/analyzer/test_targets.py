@@ -1,5 +1,6 @@
 """Whether output and loss fit the targets."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +13,7 @@ from deeplocalize.traces.header import DataSummary, Header, Layer
 from deeplocalize.traces.schema import Kind
 
 from .networks import N, badly, network, seen
-from .runs import FakeRun
+from .runs import BATCHES_PER_EPOCH, FakeRun
 
 ONES = DataSummary(
     Kind.LABEL, "y", (None, 1), "float32", 640, 1.0, 1.0, 1.0, 0.0, is_integer_valued=True,
@@ -49,6 +50,25 @@ def test_labels_that_never_change_are_a_fault_where_outputs_are_trained_to_go_th
     assert seen(diagnosis, Symptom.LABELS_CONSTANT) is Severity.SEVERE
     (constant,) = (f for f in diagnosis.findings if f.symptom is Symptom.LABELS_CONSTANT)
     assert constant.in_numbers.endswith("(samples: 640)")
+
+
+@pytest.mark.parametrize(
+    ("keep", "severity"),
+    [
+        (lambda i: i == 0, Severity.NOTICE),
+        (lambda i: i % BATCHES_PER_EPOCH == 3, Severity.NOTICE),
+        (lambda i: i % 7 == 0, Severity.SEVERE),
+    ],
+    ids=["first", "same batch", "others"],
+)
+def test_few_batches_do_not_tell_that_all_labels_are_the_same(
+    keep: Callable[[int], bool], severity: Severity
+) -> None:
+    diagnosis = diagnose(FakeRun(N, _always_the_same()).thin(keep).reader())
+    assert seen(diagnosis, Symptom.LABELS_CONSTANT) is severity
+    (constant,) = (f for f in diagnosis.findings if f.symptom is Symptom.LABELS_CONSTANT)
+    is_limited = "in the few batches that were recorded" in constant.statement
+    assert is_limited is (severity is Severity.NOTICE)
 
 
 def _behind_a_frozen_judge() -> Header:
