@@ -9,6 +9,10 @@ from collections.abc import Iterator
 # taken for longer, and caches that are cold after the recorder's own code has run.
 _SPENT_PART = 0.75
 
+ONE_MEASURED_OF = 61
+"""Of so many steps one is measured whatever the budget, chosen: a trace with less in it tells
+nothing. A prime: it is not the same batch in every epoch."""
+
 
 class Budget:
     """Allows a full measurement while the time spent on measuring is within its share.

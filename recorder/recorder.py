@@ -71,8 +71,9 @@ class TrainingRecorder:
         Given an iteration and its loss, says whether to store what the ring holds.
     budget
         What recording is to cost at the most, as a share of the time that the steps take without
-        it: iterations are left out as by a schedule. (In a compiled step on TensorFlow one in
-        eight at least, to compare the others with.)
+        it: iterations are left out as by a schedule. One in 61 or so is recorded whatever that
+        costs. (In a compiled step on TensorFlow, at least one in eight is left out, for the
+        others to be compared with.)
     max_bytes
         Recording stops, with a note in the trace, when the trace is this large.
     exact

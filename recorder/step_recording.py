@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from deeplocalize.traces.header import Header
 from deeplocalize.traces.schema import EventName, Kind
 
-from .budget import Budget
+from .budget import ONE_MEASURED_OF, Budget
 from .exponents import histograms_of
 from .measurement import nonfinite
 from .options import Options
@@ -106,7 +106,7 @@ class StepRecording:
         series, layer_of = self._recording.header.series, self._recording.header.layer_of
         if not series or self._retention.is_due(iteration):
             return True
-        if not self._budget.allows():
+        if not self._allows(iteration):
             return False
         if len(series) != self._n_scheduled:
             self._n_scheduled = len(series)
@@ -213,6 +213,9 @@ class StepRecording:
         """Hold no tensors any more."""
         self._retention.pass_over()
 
+    def _allows(self, iteration: int) -> bool:
+        return self._budget.allows() or iteration % ONE_MEASURED_OF == 0
+
     def _count_time(self, plan: Plan, moment: Moment) -> None:
         """Let the budget grow by how long a step took, but the first.
 
@@ -241,7 +244,7 @@ class StepRecording:
 
     def _measure(self, plan: Plan, values: StepValues, moment: Moment, began: float) -> _Step:
         iteration = self._recording.n_iterations
-        allowed = self._budget.allows() if values.is_allowed is None else values.is_allowed
+        allowed = self._allows(iteration) if values.is_allowed is None else values.is_allowed
         measured, rows = plan.measurement.measure(
             iteration, values, allowed, widens=not self.has_broken
         )

@@ -10,7 +10,10 @@ import statistics
 from collections import deque
 from collections.abc import Sequence
 
-from .budget import Budget
+from .budget import ONE_MEASURED_OF, Budget
+
+ALL = 1 << 62
+"""More steps than there are."""
 
 # Chosen: of either sort, how many of the latest steps are compared, and how many there must be
 # before any are. Of so many steps one at least is left out, for the others to be compared with.
@@ -34,8 +37,9 @@ class Thinning:
         self._left_out_s: deque[float] = deque(maxlen=_MOST_COMPARED)
         self._n_measured = self._n_left_out = 0
         self._least_cost_s = 0.0
-        self.measures = True
-        """Whether the next steps are to be measured."""
+        self._n_since_measured = 0
+        self.n_to_measure = ALL
+        """How many of the next steps are to be measured."""
 
     def spend(
         self, are_measured: Sequence[bool], durations_s: Sequence[float], counted_s: float
@@ -62,7 +66,7 @@ class Thinning:
         self._budget.spend(max(counted_s, compared_s))
 
     def choose(self) -> None:
-        """Decide whether the next steps are measured."""
+        """Decide how many of the next steps are measured."""
         least = 1 + _FEWEST_COMPARED  # the first that is left out is not compared
         n_others = _ONE_LEFT_OUT_OF - 1 if self._are_compared else 1
         if self._n_measured == 0:
@@ -70,7 +74,10 @@ class Thinning:
         else:
             must_leave_out = self._n_measured >= n_others * max(self._n_left_out, least)
         is_limited = self._budget.is_limited
-        self.measures = not is_limited or (self._budget.allows() and not must_leave_out)
+        if not is_limited or (self._budget.allows() and not must_leave_out):
+            self.n_to_measure = ALL
+        else:
+            self.n_to_measure = int(self._n_since_measured >= ONE_MEASURED_OF - 1)
 
     def _compare(self, is_measured: bool, duration_s: float) -> None:
         """Take one more step; runs of one sort and of the other take turns."""
@@ -78,6 +85,7 @@ class Thinning:
         if not is_measured and self._n_measured > 0:
             self._n_measured = self._n_left_out = 0
             duration_s = math.nan  # it pays for what the step before has done to caches
+        self._n_since_measured = 0 if is_measured else self._n_since_measured + 1
         if is_measured:
             self._n_measured += 1
         else:

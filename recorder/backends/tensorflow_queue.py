@@ -42,8 +42,9 @@ class StepQueue:
         self._forms: list[WaitingForm] = []
         register()
         self._id = next(_ids)
-        self._array = record(QUEUE, id=self._id, is_open=1, watches=1, measures=1)
+        self._array = record(QUEUE, id=self._id, is_open=1, watches=1)
         self._thinning = Thinning(session.budget)
+        self._array["n_to_measure"] = self._thinning.n_to_measure
         self._began_ns: int | None = None
         self._record = self._array[0]
         self._raised: BaseException | None = None
@@ -88,15 +89,16 @@ class StepQueue:
         queue["n_steps"] = queue["n_bytes"] = queue["spent_ns"] = 0
         with self._session.budget.spending():
             n_bytes = waiting.n_bytes(n)
-            if waiting.are_left_out(n, watches):
-                self._session.left_out(form.plan, waiting.numbers(n))
-            else:
-                for values, age_s in waiting.values(n, watches):
+            for steps, is_wanted in waiting.stretches(n, watches):
+                if not is_wanted:
+                    self._session.left_out(form.plan, waiting.numbers(steps))
+                    continue
+                for values, age_s in waiting.values(steps, watches):
                     if self._session.step(form.plan, values, age_s):
                         self._session.nothing_more()
             form.hold(self._session.n_steps_kept(n_bytes))
         self._thinning.choose()
-        queue["measures"] = self._thinning.measures
+        queue["n_to_measure"] = self._thinning.n_to_measure
         queue["watches"] = self._session.watches
         queue["is_open"] = is_open = self._session.takes_steps
         if not is_open:

@@ -1,5 +1,6 @@
 """The memory in which steps of one form wait, and what Python takes from it."""
 
+import itertools
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -72,36 +73,39 @@ class WaitingSteps:
         first = math.nan if began_ns is None else (int(self._ended_ns[0]) - began_ns) / 1e9
         return [first, *later]
 
-    def are_left_out(self, n: int, watches: bool) -> bool:
-        """Whether there is, or is wanted, nothing but numbers of the first steps.
+    def stretches(self, n: int, watches: bool) -> Iterator[tuple[slice, bool]]:
+        """The first steps in their order, and whether there is, or is wanted, more than numbers.
 
         ``watches``: whether a step that breaks is wanted though the budget left it out.
         """
-        unwanted = {LEFT_OUT} if watches else {LEFT_OUT, LEFT_OUT_BROKEN}
-        has_whole_steps = self._tensors[:n].all(axis=1).any()
-        return not has_whole_steps and unwanted.issuperset(self._outcomes[:n].tolist())
+        unwanted = (LEFT_OUT,) if watches else (LEFT_OUT, LEFT_OUT_BROKEN)
+        are_whole = self._tensors[:n].all(axis=1)
+        are_wanted = (are_whole | ~np.isin(self._outcomes[:n], unwanted)).tolist()
+        for is_wanted, steps in itertools.groupby(range(n), are_wanted.__getitem__):
+            first, *others = steps
+            yield slice(first, first + len(others) + 1), is_wanted
 
-    def numbers(self, n: int) -> Iterator[tuple[StepNumbers, float]]:
-        """Those of the first steps, and how many seconds ago each of them ended.
+    def numbers(self, steps: slice) -> Iterator[tuple[StepNumbers, float]]:
+        """Those of some steps, and how many seconds ago each of them ended.
 
         Their tensors are let go of.
         """
-        release(self._tensors[:n].reshape(-1))
-        n_samples, ended_ns = self._n_samples[:n].tolist(), self._ended_ns[:n].tolist()
-        for k, (*others, loss) in enumerate(self._numbers[:n].tolist()):
+        release(self._tensors[steps].reshape(-1))
+        n_samples, ended_ns = self._n_samples[steps].tolist(), self._ended_ns[steps].tolist()
+        for k, (*others, loss) in enumerate(self._numbers[steps].tolist()):
             yield StepNumbers(loss, n_samples[k], **numbers_of(others)), _age_s(ended_ns[k])
 
-    def values(self, n: int, watches: bool) -> Iterator[tuple[StepValues, float]]:
-        """The first steps, and how many seconds ago each of them ended.
+    def values(self, steps: slice, watches: bool) -> Iterator[tuple[StepValues, float]]:
+        """Some steps, and how many seconds ago each of them ended.
 
         ``watches``: whether a step that breaks is wanted though the budget left it out.
         """
         # Copies: while these are looked at, the memory is used for further steps.
-        held = [HeldTensors(step.copy()) for step in self._tensors[:n]]
-        rows, ended_ns = self._rows[:n].copy(), self._ended_ns[:n].tolist()
-        numbers, sizes = self._numbers[:n].tolist(), self._sizes[:n].tolist()
-        outcomes = self._outcomes[:n].tolist()
-        for k in range(n):
+        held = [HeldTensors(step.copy()) for step in self._tensors[steps]]
+        rows, ended_ns = self._rows[steps].copy(), self._ended_ns[steps].tolist()
+        numbers, sizes = self._numbers[steps].tolist(), self._sizes[steps].tolist()
+        outcomes = self._outcomes[steps].tolist()
+        for k in range(len(held)):
             values = Chosen(held[k], self._distinct.places)
             minus = Chosen(held[k], self._distinct.places_of_minus)
             others: dict[str, Any] = numbers_of(numbers[k][:-1])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from deeplocalize.recorder.budget import Budget
+from deeplocalize.recorder.budget import ONE_MEASURED_OF, Budget
 from deeplocalize.recorder.thinning import Thinning
 
 STEP_S, LEFT_OUT_S = 1.0, 0.03
@@ -11,20 +11,20 @@ STEP_S, LEFT_OUT_S = 1.0, 0.03
 
 
 def run(
-    share: float | None, cost_s: float, counted_s: float, n_together: int = 1, n_steps: int = 4000
+    share: float | None, cost_s: float, counted_s: float, n_together: int = 1, n_steps: int = 16000
 ) -> list[bool]:
     """Which of some steps are measured, at a cost that the clock shows only a part of."""
     budget = Budget(share)
     thinning = Thinning(budget)
     measured: list[bool] = []
     while len(measured) < n_steps:
-        measures = thinning.measures
-        duration_s = STEP_S + LEFT_OUT_S + cost_s * measures
-        counted = LEFT_OUT_S + counted_s * measures
-        budget.elapse(n_together * duration_s)
-        thinning.spend([measures] * n_together, [duration_s] * n_together, n_together * counted)
+        are_measured = [k < thinning.n_to_measure for k in range(n_together)]
+        durations_s = [STEP_S + LEFT_OUT_S + cost_s * is_measured for is_measured in are_measured]
+        counted_of_all_s = n_together * LEFT_OUT_S + counted_s * sum(are_measured)
+        budget.elapse(sum(durations_s))
+        thinning.spend(are_measured, durations_s, counted_of_all_s)
         thinning.choose()
-        measured += [measures] * n_together
+        measured += are_measured
     return measured
 
 
@@ -44,9 +44,14 @@ def test_without_a_limit_every_step_is_measured() -> None:
     assert all(run(None, cost_s=0.5, counted_s=0.5))
 
 
-def test_where_leaving_out_costs_all_of_the_budget_nothing_more_is_measured() -> None:
-    measured = run(0.005, cost_s=0.3, counted_s=0.3)
-    assert sum(measured) == 1
+@pytest.mark.parametrize("n_together", [1, 8, 32])
+def test_where_leaving_out_costs_all_of_the_budget_one_step_in_61_is_measured(
+    n_together: int,
+) -> None:
+    measured = run(0.005, cost_s=0.3, counted_s=0.3, n_together=n_together)
+    gaps = np.diff(np.flatnonzero(measured))[n_together - 1 :]
+    assert (gaps >= ONE_MEASURED_OF).all()
+    assert (gaps < ONE_MEASURED_OF + n_together).all()
 
 
 def test_what_a_few_steps_took_longer_for_another_reason_does_not_count() -> None:
@@ -54,7 +59,7 @@ def test_what_a_few_steps_took_longer_for_another_reason_does_not_count() -> Non
     thinning = Thinning(budget)
     measured = []
     for k in range(400):
-        measured.append(thinning.measures)
+        measured.append(thinning.n_to_measure > 0)
         other_s = 50.0 if k % 10 == 3 else 0.0
         budget.elapse(1.0)
         thinning.spend([measured[-1]], [1.0 + 0.2 * measured[-1] + other_s], LEFT_OUT_S)

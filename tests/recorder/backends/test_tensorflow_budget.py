@@ -67,10 +67,10 @@ def test_no_tensors_stay_in_memory_of_steps_that_a_budget_left_out(
     n_held: list[tuple[int, int]] = []
     numbers = tensorflow_waiting.WaitingSteps.numbers
 
-    def noted(self: Any, n: int) -> Iterator[Any]:
-        before = np.count_nonzero(self._tensors[:n])
-        yield from numbers(self, n)
-        n_held.append((int(before), int(np.count_nonzero(self._tensors[:n]))))
+    def noted(self: Any, steps: slice) -> Iterator[Any]:
+        before = np.count_nonzero(self._tensors[steps])
+        yield from numbers(self, steps)
+        n_held.append((int(before), int(np.count_nonzero(self._tensors[steps]))))
 
     monkeypatch.setattr(tensorflow_waiting.WaitingSteps, "numbers", noted)
     fitted(tmp_path / "run.h5", budget=1e-6)
@@ -117,12 +117,16 @@ def test_a_step_of_many_groups_and_parts_is_left_out_whole_or_measured_whole(
 def test_steps_are_measured_again_once_the_budget_allows(
     tmp_path: Path, takes: Takes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        Thinning, "choose", lambda self: setattr(self, "measures", not self.measures)
-    )
+    def n_to_measure(n_takes: int) -> int:
+        return (100, 2, 0)[n_takes % 3]
+
+    def choose(self: Thinning) -> None:
+        self.n_to_measure = n_to_measure(len(takes))
+
+    monkeypatch.setattr(Thinning, "choose", choose)
     fitted(tmp_path / "run.h5", budget=0.5)
     expected = itertools.chain.from_iterable(
-        [k % 2 == 0] * n_steps for k, n_steps in enumerate(takes)
+        [j < n_to_measure(k) for j in range(n_steps)] for k, n_steps in enumerate(takes)
     )
     with open_trace(tmp_path / "run.h5") as trace:
         found = trace.statistics()["iteration"].unique().tolist()
