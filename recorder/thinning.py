@@ -38,8 +38,10 @@ class Thinning:
         self._n_measured = self._n_left_out = 0
         self._least_cost_s = 0.0
         self._n_since_measured = 0
+        self.n_to_skip = 0
+        """How many of the next steps are left out, before any is measured."""
         self.n_to_measure = ALL
-        """How many of the next steps are to be measured."""
+        """How many are to be measured then."""
 
     def spend(
         self, are_measured: Sequence[bool], durations_s: Sequence[float], counted_s: float
@@ -66,7 +68,7 @@ class Thinning:
         self._budget.spend(max(counted_s, compared_s))
 
     def choose(self) -> None:
-        """Decide how many of the next steps are measured."""
+        """Decide which of the next steps are measured."""
         least = 1 + _FEWEST_COMPARED  # the first that is left out is not compared
         n_others = _ONE_LEFT_OUT_OF - 1 if self._are_compared else 1
         if self._n_measured == 0:
@@ -75,9 +77,12 @@ class Thinning:
             must_leave_out = self._n_measured >= n_others * max(self._n_left_out, least)
         is_limited = self._budget.is_limited
         if not is_limited or (self._budget.allows() and not must_leave_out):
-            self.n_to_measure = ALL
+            self.n_to_skip, self.n_to_measure = 0, ALL
         else:
-            self.n_to_measure = int(self._n_since_measured >= ONE_MEASURED_OF - 1)
+            # Wherever steps are taken: at the end of an epoch, as a rule, so that counting from
+            # there would measure its first batch again and again.
+            self.n_to_skip = max(0, ONE_MEASURED_OF - 1 - self._n_since_measured)
+            self.n_to_measure = 1
 
     def _compare(self, is_measured: bool, duration_s: float) -> None:
         """Take one more step; runs of one sort and of the other take turns."""

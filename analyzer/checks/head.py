@@ -46,6 +46,8 @@ def _constant(facts: Facts, threshold: float) -> Iterator[Sighting]:
         return
     if head.activation == "softmax" and head.n_units == 1:
         return
+    if facts.has_few_batches or not ends.reach_far(facts.outcome.n_iterations):
+        return
     n_units, n = float(head.n_units or 1), ends.late(head.output, "n")
     constant = ends.late(head.output, "n_constant_units")
     if n >= 4 * n_units and constant >= threshold * n_units:

@@ -13,7 +13,8 @@ from .tensorflow_records import LAYOUT, LEFT_OUT, LEFT_OUT_BROKEN, MEASURED, QUE
 @compiled()
 def _is_due(form):  # type: ignore[no-untyped-def]
     """Whether the step is one that is to be measured."""
-    return nb.carray(pointer(form.queue), (1,), QUEUE)[0].n_to_measure > 0
+    queue = nb.carray(pointer(form.queue), (1,), QUEUE)[0]
+    return queue.n_to_skip == 0 and queue.n_to_measure > 0
 
 
 @compiled()

@@ -289,7 +289,10 @@ def _hand_over_operation(kernel, context):  # type: ignore[no-untyped-def]
     nb.carray(pointer(form.sizes), (MOST_STEPS,), np.int64)[step] = n_bytes
     nb.carray(pointer(form.n_samples), (MOST_STEPS,), np.int64)[step] = n_samples
     nb.carray(pointer(form.ended_ns), (MOST_STEPS,), np.int64)[step] = ended_ns
-    queue.n_to_measure = max(0, queue.n_to_measure - 1)
+    if queue.n_to_skip > 0:
+        queue.n_to_skip -= 1
+    elif queue.n_to_measure > 0:
+        queue.n_to_measure -= 1
     queue.form = form.id
     queue.n_steps = step + 1
     queue.n_bytes += n_held_bytes

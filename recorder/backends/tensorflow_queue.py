@@ -98,6 +98,7 @@ class StepQueue:
                         self._session.nothing_more()
             form.hold(self._session.n_steps_kept(n_bytes))
         self._thinning.choose()
+        queue["n_to_skip"] = self._thinning.n_to_skip
         queue["n_to_measure"] = self._thinning.n_to_measure
         queue["watches"] = self._session.watches
         queue["is_open"] = is_open = self._session.takes_steps

@@ -16,6 +16,7 @@ QUEUE = np.dtype(
     [
         ("is_open", np.int64),
         ("watches", np.int64),
+        ("n_to_skip", np.int64),
         ("n_to_measure", np.int64),
         ("spent_ns", np.int64),
         ("has_lost", np.int64),
@@ -27,9 +28,10 @@ QUEUE = np.dtype(
     ]
 )
 """What a session's steps wait in: whether it takes more of them, whether it is to be told of what
-is not finite, how many of the next are to be measured, how much time was spent since Python last
-took some, whether a step found no room, which form of the step waits, how many, with how many
-bytes, when Python took some last, and by which number Python knows it."""
+is not finite, how many of the next are left out, and how many then are to be measured, how much
+time was spent since Python last took some, whether a step found no room, which form of the step
+waits, how many, with how many bytes, when Python took some last, and by which number Python knows
+it."""
 
 MEASURED, LEFT_OUT, LEFT_OUT_BROKEN = 0, 1, 2
 """What became of a step: its rows were filled, or the budget left it out; in the last case
