@@ -63,8 +63,9 @@ class FirstFault:
             names = ", ".join(map(str, self.alternatives))
             sentences.append(f"Layers that were not recorded could be meant as well: {names}.")
         if self.n_skipped:
+            skipped = "iteration" if self.n_skipped == 1 else f"{self.n_skipped} iterations"
             sentences.append(
-                f"Of the {self.n_skipped} iterations before it nothing was recorded but that all "
+                f"Of the {skipped} right before it nothing was recorded but that all "
                 "was finite: values out of line among what they were fed would not show."
             )
         return " ".join(sentences)

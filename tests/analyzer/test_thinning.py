@@ -167,4 +167,4 @@ def test_a_fault_after_iterations_that_were_not_recorded_says_so_and_is_less_cer
     assert thinned.suspects[0].confidence < whole.suspects[0].confidence
     assert whole.first_fault is not None and whole.first_fault.caveat == ""
     assert thinned.first_fault is not None
-    assert "Of the 28 iterations before it nothing was recorded" in thinned.first_fault.caveat
+    assert "Of the 28 iterations right before it nothing was recorded" in thinned.first_fault.caveat
