@@ -269,4 +269,5 @@ def test_what_was_seen_before_the_stretch_that_counts_does_not_date_it() -> None
     (dead,) = (one for one in diagnosis.findings if one.symptom is Symptom.DEAD_UNITS)
     assert "since iteration 60 " in dead.in_numbers and "iteration 4)" not in dead.in_numbers
     assert diagnosis.first_fault is not None
-    assert "in 61 of the 120 recorded iterations that could be judged" in diagnosis.first_fault.explanation
+    counted = "in 61 of the 120 recorded iterations that could be judged"
+    assert counted in diagnosis.first_fault.explanation
